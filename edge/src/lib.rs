@@ -1,0 +1,1 @@
+//! The data plane: load balancers, health checks, DNS.

@@ -1,0 +1,2 @@
+//! AWS CodePipeline that you own: the binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! AWS operations and shapes, generated from models/.

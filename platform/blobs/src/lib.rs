@@ -1,0 +1,1 @@
+//! Artifacts, layers and log segments, over object_store.

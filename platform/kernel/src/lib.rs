@@ -1,0 +1,1 @@
+//! Names, time, faults, shapes and operations: what every crate of Longshore stands on. No I/O.

@@ -1,0 +1,1 @@
+//! What the control plane tells the edge, and what the edge reports.

@@ -1,0 +1,1 @@
+//! Batches, typed tables, streams, timers, the outbox, leases; secrets sealed at rest.

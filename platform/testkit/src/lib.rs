@@ -1,0 +1,1 @@
+//! Fake clock, fake engine, leased address ranges, check helpers.

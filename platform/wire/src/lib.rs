@@ -1,0 +1,1 @@
+//! HTTP, AWS's protocols and SigV4: requests become operations.

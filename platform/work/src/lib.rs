@@ -1,0 +1,1 @@
+//! The one driver of everything that runs in the background.

@@ -1,0 +1,2 @@
+//! Code generation, tidy checks, benchmarks, release automation.
+fn main() {}
