@@ -6,7 +6,9 @@
 
 #[allow(dead_code, reason = "lists that only error shapes reach")]
 mod generated;
+pub mod internal;
 mod prelude;
+pub mod s3;
 
 pub use generated::*;
 

@@ -54,3 +54,24 @@ pub trait Face: Send + Sync + 'static {
     /// Serves it; the future is spawned, so a client that leaves cancels nothing.
     fn serve<'a>(&'a self, door: Door, request: Request<Body>) -> Fut<'a, Response<Body>>;
 }
+
+/// A body as a member of an operation that streams: `Sync`, since `access` looks at the input before `handle` takes it.
+pub struct Stream(std::sync::Mutex<Body>);
+
+impl Stream {
+    /// Wraps a body.
+    pub fn new(body: Body) -> Self {
+        Self(std::sync::Mutex::new(body))
+    }
+
+    /// The body.
+    pub fn into_body(self) -> Body {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl From<Bytes> for Stream {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(full(bytes))
+    }
+}

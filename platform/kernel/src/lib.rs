@@ -21,7 +21,7 @@ pub mod shape;
 pub use arn::Arn;
 pub use clock::{Clock, Entropy, Timestamp};
 pub use cx::{Access, Authority, Credentials, Cx, Grant, Key, Principal, PrincipalKind, ResourcePolicy};
-pub use face::{Body, Door, Face};
+pub use face::{Body, Door, Face, Stream};
 pub use fault::Fault;
 pub use ops::{Fut, Handle, Operation, Ops, Wired};
 pub use shape::{Blob, Field, Reader, Shape, Writer};
