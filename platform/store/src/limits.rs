@@ -1,0 +1,22 @@
+//! What this crate bounds.
+
+/// Batches that wait for the writer; further committers wait for a place.
+pub const QUEUE: usize = 1024;
+/// Batches in one transaction at most.
+pub const GROUP: usize = 256;
+/// Operations of one batch at most.
+pub const BATCH: usize = 20_000;
+/// Bytes of one record, event or message as JSON.
+pub const BODY: usize = 16 << 20;
+/// Bytes of one encoded key.
+pub const KEY: usize = 4096;
+/// Rows of one read at most; a greater limit is cut to it.
+pub const PAGE: usize = 10_000;
+/// Rows that [`crate::Store::all`] answers at most; more is an error, never a silent cut.
+pub const ALL: usize = 200_000;
+/// Connections that read.
+pub const READERS: u32 = 4;
+/// Tries of [`crate::Store::update`].
+pub const TRIES: usize = 16;
+/// Bytes of a page token that are looked at.
+pub const TOKEN: usize = 8192;

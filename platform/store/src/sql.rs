@@ -1,0 +1,56 @@
+//! Every statement. All but `PRAGMA`s and the savepoints are plain enough for PostgreSQL.
+
+pub const SEQUENCE: &str = "SELECT value FROM sequence WHERE one = 1";
+pub const SET_SEQUENCE: &str = "UPDATE sequence SET value = ?1 WHERE one = 1";
+
+pub const ROW_VERSION: &str = "SELECT version, created FROM record WHERE kind = ?1 AND key = ?2";
+pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, body) VALUES (?1, ?2, ?3, ?3, ?4, ?5) \
+     ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, format = excluded.format, body = excluded.body";
+pub const DELETE: &str = "DELETE FROM record WHERE kind = ?1 AND key = ?2";
+pub const INDEX: &str = "INSERT INTO record_index (kind, name, value, key) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT DO NOTHING";
+pub const UNINDEX: &str = "DELETE FROM record_index WHERE kind = ?1 AND key = ?2";
+
+pub const GET: &str = "SELECT key, created, version, format, body FROM record WHERE kind = ?1 AND key = ?2";
+pub const LIST: &str = "SELECT key, created, version, format, body FROM record \
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND key > ?4 ORDER BY key LIMIT ?5";
+pub const LIST_BACK: &str = "SELECT key, created, version, format, body FROM record \
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND key < ?4 ORDER BY key DESC LIMIT ?5";
+pub const LIST_BY_SEQ: &str = "SELECT key, created, version, format, body FROM record \
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created > ?4 ORDER BY created LIMIT ?5";
+pub const LIST_NEWEST: &str = "SELECT key, created, version, format, body FROM record \
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created < ?4 ORDER BY created DESC LIMIT ?5";
+pub const COUNT: &str = "SELECT count(*) FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3";
+pub const FIND: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_index i \
+     JOIN record r ON r.kind = i.kind AND r.key = i.key \
+     WHERE i.kind = ?1 AND i.name = ?2 AND i.value = ?3 AND i.key >= ?4 AND i.key < ?5 AND r.created > ?6 \
+     ORDER BY r.created LIMIT ?7";
+
+pub const STREAM: &str = "SELECT seq, epoch FROM stream WHERE kind = ?1 AND key = ?2";
+pub const SET_STREAM: &str = "INSERT INTO stream (kind, key, seq, epoch) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch";
+pub const APPEND: &str =
+    "INSERT INTO event (kind, key, seq, epoch, format, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub const EVENTS: &str = "SELECT seq, epoch, format, body FROM event \
+     WHERE kind = ?1 AND key = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+pub const DROP_EVENTS: &str = "DELETE FROM event WHERE kind = ?1 AND key = ?2";
+pub const DROP_STREAM: &str = "DELETE FROM stream WHERE kind = ?1 AND key = ?2";
+
+pub const LEASE: &str = "SELECT owner, epoch, until FROM lease WHERE kind = ?1 AND key = ?2";
+pub const SET_LEASE: &str = "INSERT INTO lease (kind, key, owner, epoch, until) VALUES (?1, ?2, ?3, ?4, ?5) \
+     ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch, until = excluded.until";
+
+pub const SET_TIMER: &str = "INSERT INTO timer (kind, key, at, body) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT (kind, key) DO UPDATE SET at = excluded.at, body = excluded.body";
+pub const CANCEL: &str = "DELETE FROM timer WHERE kind = ?1 AND key = ?2";
+pub const DUE: &str =
+    "SELECT key, at, body FROM timer WHERE kind = ?1 AND at <= ?2 ORDER BY at, key LIMIT ?3";
+pub const NEXT_DUE: &str = "SELECT min(at) FROM timer WHERE kind = ?1";
+
+pub const PUBLISH: &str = "INSERT INTO outbox (topic, seq, body) VALUES (?1, ?2, ?3)";
+pub const MESSAGES: &str = "SELECT seq, body FROM outbox WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub const CURSOR: &str = "SELECT cursor FROM consumer WHERE topic = ?1 AND name = ?2";
+pub const SET_CURSOR: &str = "INSERT INTO consumer (topic, name, cursor) VALUES (?1, ?2, ?3) \
+     ON CONFLICT (topic, name) DO UPDATE SET cursor = excluded.cursor";
+pub const TRIM: &str =
+    "DELETE FROM outbox WHERE topic = ?1 AND seq <= (SELECT min(cursor) FROM consumer WHERE topic = ?1)";

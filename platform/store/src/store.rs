@@ -1,0 +1,168 @@
+//! The store itself: opening, committing, closing.
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::apply::unsigned;
+use crate::wake::Wakes;
+use crate::writer::{Ask, Fuse, Writer};
+use crate::{Batch, Committed, Error, Result, limits, sql};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How to open a store.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// For crash tests: after this many commits the store stops as if the process had been killed: the last of
+    /// them is durable but its committer hears [`Error::Closed`], and so does every later commit and read.
+    pub stop_after: Option<u64>,
+}
+
+/// The state of one data folder. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    dir: PathBuf,
+    asks: mpsc::Sender<Ask>,
+    readers: SqlitePool,
+    wakes: Arc<Wakes>,
+    fuse: Fuse,
+}
+
+impl Store {
+    /// Opens the state in a data folder, making both if need be. Errors: [`Error::Held`] if another process has it,
+    /// [`Error::Folder`], [`Error::Schema`] if a newer Longshore wrote it.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(dir, Options::default()).await
+    }
+
+    /// Opens with options.
+    pub async fn open_with(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let dir = dir.as_ref().to_owned();
+        let lock = hold(&dir)?;
+        let file = dir.join("state.db");
+        let failed = |e: sqlx::Error| Error::Folder { path: file.clone(), reason: e.to_string() };
+        let base = SqliteConnectOptions::new().filename(&file).busy_timeout(Duration::from_secs(10));
+        let mut db = base
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .connect()
+            .await
+            .map_err(failed)?;
+        migrate(&mut db).await?;
+        let sequence: i64 = sqlx::query_scalar(sql::SEQUENCE).fetch_one(&mut db).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(limits::READERS)
+            .connect_with(base.read_only(true))
+            .await
+            .map_err(failed)?;
+
+        let (sender, asks) = mpsc::channel(limits::QUEUE);
+        let wakes = Arc::new(Wakes::default());
+        let fuse: Fuse = Arc::new(AtomicU64::new(options.stop_after.unwrap_or(u64::MAX)));
+        let writer =
+            Writer { db, asks, wakes: wakes.clone(), fuse: fuse.clone(), sequence: unsigned(sequence), lock };
+        tokio::spawn(writer.run());
+        Ok(Self(Arc::new(Inner { dir, asks: sender, readers, wakes, fuse })))
+    }
+
+    /// The data folder.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// Does the batch, whole or not at all; it is on disk when this returns. An empty batch with expectations
+    /// checks them. Errors: [`Error::Conflict`], [`Error::Refused`], [`Error::Closed`], [`Error::Database`].
+    pub async fn commit(&self, batch: Batch) -> Result<Committed> {
+        if let Some(error) = batch.refused {
+            return Err(error);
+        }
+        let (answer, result) = oneshot::channel();
+        self.0.asks.send(Ask::Commit(batch, answer)).await.map_err(|_| Error::Closed)?;
+        result.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Reads, decides and commits; on a conflict again, a bounded number of times. `decide` reads what it needs and
+    /// answers the batch with what to return once it is committed.
+    pub async fn update<T, E, D, F>(&self, decide: D) -> std::result::Result<T, E>
+    where
+        D: Fn() -> F,
+        F: Future<Output = std::result::Result<(Batch, T), E>>,
+        E: From<Error>,
+    {
+        let mut tries = 1;
+        loop {
+            let (batch, value) = decide().await?;
+            match self.commit(batch).await {
+                Ok(_) => return Ok(value),
+                Err(error) if error.is_conflict() && tries < limits::TRIES => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A wake for one waiter: notified after each commit that touched one of these tables, streams
+    /// ([`crate::Record::TABLE`]), topics or timer kinds. A wake that comes while nobody waits is kept.
+    pub fn watch(&self, names: &[&'static str]) -> Arc<Notify> {
+        self.0.wakes.watch(names)
+    }
+
+    /// Waits for what is queued, closes the files and gives the folder up. Other clones answer [`Error::Closed`].
+    pub async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        if self.0.asks.send(Ask::Close(answer)).await.is_ok() {
+            let _ = closed.await;
+        }
+        self.0.readers.close().await;
+    }
+
+    pub(crate) fn reader(&self) -> Result<&SqlitePool> {
+        if self.0.fuse.load(Ordering::Acquire) == 0 { Err(Error::Closed) } else { Ok(&self.0.readers) }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.0.dir.display())
+    }
+}
+
+/// Makes the folder (mode 0700) and locks it for this process.
+fn hold(dir: &Path) -> Result<File> {
+    let failed =
+        |path: &Path, e: std::io::Error| Error::Folder { path: path.to_owned(), reason: e.to_string() };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| failed(dir, e))?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.map_err(|e| failed(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
+        Err(TryLockError::Error(e)) => Err(failed(&path, e)),
+    }
+}
+
+async fn migrate(db: &mut SqliteConnection) -> Result<()> {
+    MIGRATIONS.run(&mut *db).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => Error::Schema(format!(
+            "the state was written by a newer Longshore (schema {version}): use that version or a later one"
+        )),
+        other => Error::Schema(format!("the state cannot be brought up to date: {other}")),
+    })?;
+    db.ping().await?;
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The contract of a store: what every implementation of the state must pass.
+use kernel::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::*;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Note {
+    text: String,
+    tag: String,
+}
+
+impl Record for Note {
+    const TABLE: &'static str = "test.note";
+    const VERSION: u32 = 2;
+    const INDEXES: &'static [&'static str] = &["tag"];
+
+    fn migrate(from: u32, body: Value) -> std::result::Result<Self, String> {
+        let text = body["note"].as_str().ok_or("no note")?;
+        Ok(Self { text: text.to_owned(), tag: format!("from {from}") })
+    }
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        vec![("tag", self.tag.clone())]
+    }
+}
+
+/// The first format of [`Note`], in the same table.
+#[derive(Serialize, Deserialize)]
+struct OldNote {
+    note: String,
+}
+
+impl Record for OldNote {
+    const TABLE: &'static str = "test.note";
+}
+
+fn note(text: &str) -> Note {
+    Note { text: text.into(), tag: "t".into() }
+}
+
+fn key(name: &str) -> Key {
+    Key::new("1", "r").text(name)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+async fn fresh() -> (TempDir, Store) {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    (dir, store)
+}
+
+fn texts(rows: &[Row<Note>]) -> Vec<&str> {
+    rows.iter().map(|row| row.value.text.as_str()).collect()
+}
+
+#[tokio::test]
+async fn rows_change_only_as_expected() {
+    let (_dir, store) = fresh().await;
+    store.commit(Batch::new().create(&key("a"), &note("1"))).await.unwrap();
+    let read = store.get::<Note>(&key("a")).await.unwrap().unwrap();
+    let again = store.commit(Batch::new().create(&key("a"), &note("x"))).await;
+    assert!(again.unwrap_err().is_conflict());
+
+    let mut mine = read.clone();
+    mine.value.text = "2".into();
+    store.commit(Batch::new().update(&mine)).await.unwrap();
+    // The loser's other writes are undone with it.
+    let stale = Batch::new().put(&key("b"), &note("b")).update(&read);
+    assert!(store.commit(stale).await.unwrap_err().is_conflict());
+    assert!(store.get::<Note>(&key("b")).await.unwrap().is_none());
+
+    // A row deleted and made again is another one, though its text is the same.
+    let now = store.get::<Note>(&key("a")).await.unwrap().unwrap();
+    assert_eq!((now.created, now.value.text.as_str()), (read.created, "2"));
+    store.commit(Batch::new().remove(&now)).await.unwrap();
+    store.commit(Batch::new().create(&key("a"), &now.value)).await.unwrap();
+    assert!(store.commit(Batch::new().update(&now)).await.unwrap_err().is_conflict());
+}
+
+#[tokio::test]
+async fn lists_page_by_key_and_by_age() {
+    let (_dir, store) = fresh().await;
+    for name in ["c", "a", "ab", "b"] {
+        store.commit(Batch::new().put(&key(name), &note(name))).await.unwrap();
+    }
+    store.commit(Batch::new().put(&Key::new("1", "r2").text("z"), &note("z"))).await.unwrap();
+    // Writing again changes neither age nor order.
+    store.commit(Batch::new().put(&key("c"), &note("c"))).await.unwrap();
+    let scope = Key::new("1", "r");
+
+    let first = store.list::<Note>(&scope, None, 2).await.unwrap();
+    let rest = store.list::<Note>(&scope, Some(&first[1].key), 10).await.unwrap();
+    assert_eq!((texts(&first), texts(&rest)), (vec!["a", "ab"], vec!["b", "c"]));
+    let back = store.list_back::<Note>(&scope, Some(&key("b")), 10).await.unwrap();
+    assert_eq!(texts(&back), ["ab", "a"]);
+    assert_eq!(texts(&store.list(scope.starting("a"), None, 10).await.unwrap()), ["a", "ab"]);
+
+    let first = store.list_by_seq::<Note>(&scope, 0, 3).await.unwrap();
+    let rest = store.list_by_seq::<Note>(&scope, first[2].created, 10).await.unwrap();
+    assert_eq!((texts(&first), texts(&rest)), (vec!["c", "a", "ab"], vec!["b"]));
+    let newest = store.list_newest::<Note>(&scope, Some(rest[0].created), 2).await.unwrap();
+    assert_eq!(texts(&newest), ["ab", "a"]);
+    assert_eq!(store.count::<Note>(&scope).await.unwrap(), 4);
+    assert_eq!(store.all::<Note>(Key::all()).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn indexes_follow_the_record() {
+    let (_dir, store) = fresh().await;
+    let tagged = |text: &str, tag: &str| Note { text: text.into(), tag: tag.into() };
+    let batch = Batch::new().put(&key("b"), &tagged("b", "x")).put(&key("a"), &tagged("a", "x"));
+    store.commit(batch).await.unwrap();
+    let scope = Key::new("1", "r");
+    let found = store.find::<Note>(&scope, "tag", "x", 0, 10).await.unwrap();
+    assert_eq!(texts(&found), ["b", "a"]);
+    store.commit(Batch::new().put(&key("b"), &tagged("b", "y")).delete::<Note>(&key("a"))).await.unwrap();
+    assert!(store.find::<Note>(&scope, "tag", "x", 0, 10).await.unwrap().is_empty());
+    assert_eq!(texts(&store.find::<Note>(&scope, "tag", "y", 0, 10).await.unwrap()), ["b"]);
+}
+
+#[tokio::test]
+async fn old_formats_are_migrated_and_newer_ones_refused() {
+    let (_dir, store) = fresh().await;
+    store.commit(Batch::new().put(&key("a"), &OldNote { note: "old".into() })).await.unwrap();
+    let row = store.get::<Note>(&key("a")).await.unwrap().unwrap();
+    assert_eq!(row.value, Note { text: "old".into(), tag: "from 1".into() });
+    store.commit(Batch::new().update(&row)).await.unwrap();
+    let newer = store.get::<OldNote>(&key("a")).await.err().unwrap();
+    assert!(newer.to_string().contains("version 2 is newer"), "{newer}");
+}
+
+#[tokio::test]
+async fn concurrent_batches_share_commits_and_all_survive() {
+    let (dir, store) = fresh().await;
+    let commits = (0..500).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            // Every tenth expects what is not so.
+            let batch = Batch::new().put(&key(&format!("{n:03}")), &note("n"));
+            let missing = Row { key: key("none"), value: note(""), created: 1, version: 1 };
+            let batch = if n % 10 == 0 { batch.expect(&missing) } else { batch };
+            store.commit(batch).await
+        })
+    });
+    let tasks: Vec<_> = commits.collect();
+    let mut seqs = Vec::new();
+    for task in tasks {
+        seqs.extend(task.await.unwrap().ok().map(|done| done.seq));
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), 450);
+    // A copy of the files as they are now is what a power cut would leave.
+    let copy = TempDir::new().unwrap();
+    for file in ["state.db", "state.db-wal"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let survivor = Store::open(copy.path()).await.unwrap();
+    assert_eq!(survivor.count::<Note>(Key::all()).await.unwrap(), 450);
+    let next = survivor.commit(Batch::new().put(&key("next"), &note("n"))).await.unwrap();
+    assert!(next.seq > *seqs.last().unwrap(), "sequences never repeat");
+}
+
+#[tokio::test]
+async fn update_decides_again_on_conflict() {
+    let (_dir, store) = fresh().await;
+    store.commit(Batch::new().put(&key("n"), &note("0"))).await.unwrap();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store
+                    .update(|| async {
+                        let mut row = store.get::<Note>(&key("n")).await?.ok_or(Error::Closed)?;
+                        row.value.text = (row.value.text.parse::<u32>().unwrap() + 1).to_string();
+                        Ok::<_, Error>((Batch::new().update(&row), ()))
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(store.get::<Note>(&key("n")).await.unwrap().unwrap().value.text, "8");
+}
+
+#[tokio::test]
+async fn streams_refuse_gaps_and_stale_owners() {
+    let (_dir, store) = fresh().await;
+    let stream = key("p");
+    let first = store.lease(Note::TABLE, &stream, "one", at(0), at(10)).await.unwrap().unwrap();
+    assert_eq!(store.lease(Note::TABLE, &stream, "two", at(9), at(20)).await.unwrap(), None);
+    let renewed = store.lease(Note::TABLE, &stream, "one", at(5), at(10)).await.unwrap().unwrap();
+    assert_eq!(renewed.epoch, first.epoch);
+
+    let append = |after, epoch, text: &str| Batch::new().append(&stream, after, epoch, &[note(text)]);
+    store.commit(append(0, first.epoch, "1")).await.unwrap();
+    assert!(store.commit(append(0, first.epoch, "again")).await.unwrap_err().is_conflict());
+    assert!(store.commit(append(2, first.epoch, "gap")).await.unwrap_err().is_conflict());
+
+    let second = store.lease(Note::TABLE, &stream, "two", at(10), at(20)).await.unwrap().unwrap();
+    assert!(second.epoch > first.epoch);
+    // The old owner is refused although the new one has appended nothing yet.
+    assert!(store.commit(append(1, first.epoch, "stale")).await.unwrap_err().is_conflict());
+    assert!(store.commit(Batch::new().fence(&first)).await.unwrap_err().is_conflict());
+    store.commit(append(1, second.epoch, "2").fence(&second)).await.unwrap();
+
+    let events = store.events::<Note>(&stream, 0, 10).await.unwrap();
+    let seen: Vec<_> = events.iter().map(|e| (e.seq, e.epoch, e.event.text.as_str())).collect();
+    assert_eq!(seen, [(1, 1, "1"), (2, 2, "2")]);
+    assert_eq!(store.events::<Note>(&stream, 1, 10).await.unwrap().len(), 1);
+    assert_eq!(store.head::<Note>(&stream).await.unwrap(), 2);
+    store.commit(Batch::new().truncate::<Note>(&stream)).await.unwrap();
+    assert_eq!(store.head::<Note>(&stream).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn timers_are_due_in_order_until_dealt_with() {
+    let (_dir, store) = fresh().await;
+    let batch = Batch::new().timer("t", &key("b"), at(20), &json!({"n": 2}));
+    store.commit(batch.timer("t", &key("a"), at(10), &1).timer("u", &key("c"), at(1), &0)).await.unwrap();
+    assert_eq!(store.next_due("t").await.unwrap(), Some(at(10)));
+    assert!(store.due("t", at(9), 10).await.unwrap().is_empty());
+    let due = store.due("t", at(20), 10).await.unwrap();
+    let seen: Vec<_> = due.iter().map(|t| (t.key.last(), t.at, t.payload.clone())).collect();
+    assert_eq!(seen, [("a".into(), at(10), json!(1)), ("b".into(), at(20), json!({"n": 2}))]);
+    store.commit(Batch::new().cancel("t", &key("a")).timer("t", &key("b"), at(30), &2)).await.unwrap();
+    assert!(store.due("t", at(29), 10).await.unwrap().is_empty());
+    // Never early, not even by the rounding of a nanosecond.
+    let odd = at(40) + jiff::SignedDuration::from_nanos(1);
+    store.commit(Batch::new().timer("v", &key("o"), odd, &0)).await.unwrap();
+    assert!(store.due("v", at(40), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn consumers_hear_everything_once_and_the_outbox_is_trimmed() {
+    let (_dir, store) = fresh().await;
+    let both = Batch::new().advance("t", "one", 0, 0).advance("t", "two", 0, 0);
+    store.commit(both.publish("t", &1).publish("t", &2)).await.unwrap();
+    let messages = store.messages("t", 0, 10).await.unwrap();
+    assert_eq!(messages.iter().map(|m| m.payload.clone()).collect::<Vec<_>>(), [json!(1), json!(2)]);
+    let done = Batch::new().advance("t", "one", 0, messages[1].seq);
+    store.commit(done.clone()).await.unwrap();
+    assert!(store.commit(done).await.unwrap_err().is_conflict(), "one message is dealt with once");
+    assert_eq!(store.cursor("t", "one").await.unwrap(), messages[1].seq);
+    assert_eq!(store.messages("t", 0, 10).await.unwrap().len(), 2, "two has not read them yet");
+    store.commit(Batch::new().advance("t", "two", 0, messages[0].seq)).await.unwrap();
+    assert_eq!(store.messages("t", 0, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn waiters_wake_on_what_they_watch() {
+    let (_dir, store) = fresh().await;
+    let (mine, other) = (store.watch(&[Note::TABLE, "x"]), store.watch(&["y"]));
+    store.commit(Batch::new().publish("x", &1)).await.unwrap();
+    mine.notified().await;
+    store.commit(Batch::new().put(&key("a"), &note("a"))).await.unwrap();
+    mine.notified().await;
+    let refused = Batch::new().publish("y", &1).expect_absent::<Note>(&key("a"));
+    assert!(store.commit(refused).await.is_err());
+    let woken = tokio::time::timeout(std::time::Duration::ZERO, other.notified()).await;
+    assert!(woken.is_err(), "what was not committed wakes nobody");
+}
+
+#[tokio::test]
+async fn tokens_answer_the_same_and_are_forgotten() {
+    let (_dir, store) = fresh().await;
+    let token = key("token");
+    store.commit(Batch::new().remember(&token, "f", &json!({"id": 1}), at(5))).await.unwrap();
+    assert_eq!(store.recall(&token, "f").await.unwrap(), Some(json!({"id": 1})));
+    assert!(matches!(store.recall(&token, "g").await, Err(Error::TokenReused)));
+    let twice = store.commit(Batch::new().remember(&token, "f", &json!(2), at(6))).await;
+    assert!(twice.unwrap_err().is_conflict());
+    assert_eq!(store.forget(at(5)).await.unwrap(), 0);
+    assert_eq!(store.forget(at(6)).await.unwrap(), 1);
+    assert_eq!(store.recall(&token, "g").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_folder_has_one_holder() {
+    let (dir, store) = fresh().await;
+    assert!(matches!(Store::open(dir.path()).await, Err(Error::Held(_))));
+    store.commit(Batch::new().put(&key("a"), &note("a"))).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.commit(Batch::new()).await, Err(Error::Closed)));
+    assert!(matches!(store.get::<Note>(&key("a")).await, Err(Error::Closed)));
+    let again = Store::open(dir.path()).await.unwrap();
+    assert_eq!(again.count::<Note>(Key::all()).await.unwrap(), 1);
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(matches!(Store::open(&file).await, Err(Error::Folder { .. })));
+}
+
+#[tokio::test]
+async fn stops_after_a_commit_as_a_killed_process_does() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open_with(dir.path(), Options { stop_after: Some(2) }).await.unwrap();
+    store.commit(Batch::new().put(&key("1"), &note("1"))).await.unwrap();
+    let told = store.commit(Batch::new().put(&key("2"), &note("2"))).await;
+    assert!(matches!(told, Err(Error::Closed)), "done, but nobody hears of it");
+    assert!(store.commit(Batch::new().put(&key("3"), &note("3"))).await.is_err());
+    assert!(store.get::<Note>(&key("1")).await.is_err());
+    store.close().await;
+    let store = Store::open(dir.path()).await.unwrap();
+    assert_eq!(texts(&store.all(Key::all()).await.unwrap()), ["1", "2"]);
+}
+
+#[test]
+fn page_tokens_are_good_for_their_list_only() {
+    let token = PageToken::encode("ListBuilds", 7u64);
+    assert_eq!(PageToken::<u64>::position("ListBuilds", Some(&token)), Ok(Some(7)));
+    assert_eq!(PageToken::<u64>::position("ListBuilds", None), Ok(None));
+    for bad in ["!", "AAAA", &token[1..], &"A".repeat(10_000)] {
+        assert_eq!(PageToken::<u64>::decode("ListBuilds", bad), Err(BadToken), "{bad}");
+    }
+    assert_eq!(PageToken::<u64>::decode("ListProjects", &token), Err(BadToken));
+    assert_eq!(PageToken::<Vec<u64>>::decode("ListBuilds", &token), Err(BadToken));
+}
+
+#[test]
+fn secrets_open_only_where_they_were_sealed() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    let sealed = Sealer::open(dir.path()).unwrap().seal_text("here", "secret").unwrap();
+    let stored = serde_json::to_string(&sealed).unwrap();
+    assert!(!stored.contains("secret"));
+    let again = Sealer::open(dir.path()).unwrap();
+    let sealed: Sealed = serde_json::from_str(&stored).unwrap();
+    assert_eq!(again.open_text("here", &sealed).unwrap(), "secret");
+    assert!(again.open_text("there", &sealed).is_err());
+    let other = TempDir::new().unwrap();
+    assert!(Sealer::open(other.path()).unwrap().open_text("here", &sealed).is_err());
+
+    let file = dir.path().join("seal.key");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(Sealer::open(dir.path()).is_err(), "a key that others may read is refused");
+}
