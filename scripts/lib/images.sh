@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# The images that we make: their recipes' hashes, the cache, and the making.
+# Needs say.sh and engine.sh, ROOT: the repository, and CACHE: the folder for what we keep.
+
+# Every image, in the order in which they stand on each other: NAME TAG PARENT...
+IMAGES=(
+    'debian bookworm'
+    'test-base 1 debian'
+    'codebuild-standard 7.0 debian'
+    'java17-runtime 1 debian codebuild-standard'
+)
+readonly IMAGES
+
+image_row() {
+    local row
+    for row in "${IMAGES[@]}"; do
+        [ "${row%% *}" = "$1" ] && printf '%s\n' "$row" && return
+    done
+    die "no image is called '$1'; there are: $(image_names | tr '\n' ' ')"
+}
+
+image_names() { printf '%s\n' "${IMAGES[@]%% *}"; }
+
+image_tag() {
+    local name tag
+    read -r name tag _ <<<"$(image_row "$1")"
+    printf 'longshore/%s:%s\n' "$name" "$tag"
+}
+
+image_parents() {
+    local parents
+    read -r _ _ parents <<<"$(image_row "$1")"
+    printf '%s\n' "$parents"
+}
+
+# The hash of an image's folder and of the recipes it stands on.
+image_hash() {
+    local parent
+    {
+        (cd "$ROOT/images/$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+        for parent in $(image_parents "$1"); do image_hash "$parent"; done
+        uname -m
+    } | sha256sum | cut -c1-16
+}
+
+image_is_made() {
+    [ "$(docker image inspect --format '{{index .Config.Labels "dev.longshore.recipe"}}' \
+        "$(image_tag "$1")" 2>/dev/null)" = "$2" ]
+}
+
+# The shared base comes from debootstrap, which needs root; the rest are Dockerfiles upon it.
+image_make() (
+    local name=$1 hash=$2 tag
+    tag=$(image_tag "$name")
+    if [ -x "$ROOT/images/$name/rootfs" ]; then
+        local tar
+        tar=$(mktemp "${TMPDIR:-/tmp}/longshore-image.XXXXXX")
+        # The shell's own file, so that what root writes into it is ours to remove.
+        trap 'rm -f "$tar"' EXIT
+        quietly as_root "$ROOT/images/$name/rootfs" "$tar"
+        quietly docker import --change "LABEL dev.longshore.recipe=$hash" --change 'CMD ["/bin/sh"]' \
+            "$tar" "$tag"
+    else
+        # The host's network: apt inside reaches what apt outside reaches.
+        quietly docker build --network host --label "dev.longshore.recipe=$hash" --tag "$tag" \
+            "$ROOT/images/$name"
+        # The first stages of a Dockerfile, which inherit our label, stay behind without a name.
+        quietly docker image prune --force --filter label=dev.longshore.recipe
+    fi
+)
+
+# One writer of a file at a time may be killed in between: written beside, then renamed.
+image_save() {
+    local file=$1 tag=$2
+    docker save --output "$file.part" "$tag" && mv "$file.part" "$file"
+}
+
+# Makes one image and what it stands on, unless it is there.
+image_ensure() {
+    local name=$1 hash file parent started=$SECONDS
+    hash=$(image_hash "$name")
+    image_is_made "$name" "$hash" && return
+    file="$CACHE/images/$name-$hash.tar"
+    if [ -f "$file" ]; then
+        say "image $(image_tag "$name"): loading it from $file"
+        quietly docker load --input "$file"
+        image_is_made "$name" "$hash" && return
+        note "the archive holds another image; making it anew"
+    fi
+    for parent in $(image_parents "$name"); do image_ensure "$parent"; done
+    say "image $(image_tag "$name"): building it from Debian's packages, once"
+    image_make "$name" "$hash"
+    mkdir -p "$CACHE/images"
+    rm -f "$CACHE/images/$name"-*.tar
+    image_save "$file" "$(image_tag "$name")"
+    note "took $((SECONDS - started)) s"
+}
+
+# Makes the images named; two runs at once make them once.
+images_ensure() {
+    local name
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/images.lock"
+    flock 9
+    for name in "$@"; do image_ensure "$name"; done
+    exec 9>&-
+}
