@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
-use crate::{Fut, Ops};
+use crate::{Fault, Fut, Ops};
 
 /// A streaming body, in either direction.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -47,12 +47,19 @@ pub struct Door {
     pub ops: Arc<Ops>,
 }
 
-/// A part of the server that speaks HTTP itself. It authenticates, then authorizes through a [`crate::Cx`] as operations do.
+/// A part of the server that speaks HTTP itself. A request signed with SigV4 has been verified before it comes here: its
+/// caller is a [`crate::Cx`] in the request's extensions, and its body is decoded and checked as it streams. Faces that
+/// authenticate otherwise (Basic, source address) do so themselves; all authorize through a `Cx`, as operations do.
 pub trait Face: Send + Sync + 'static {
     /// Whether the request is this face's, by host, path or method. The first face of the list that claims it serves it.
     fn claims(&self, head: &Parts, door: &Door) -> bool;
     /// Serves it; the future is spawned, so a client that leaves cancels nothing.
     fn serve<'a>(&'a self, door: Door, request: Request<Body>) -> Fut<'a, Response<Body>>;
+    /// How this face tells of a request whose signature does not hold; faces with error shapes of their own say it in those.
+    fn refuse(&self, fault: &Fault, _door: &Door) -> Response<Body> {
+        let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        plain(status, fault.to_string())
+    }
 }
 
 /// A body as a member of an operation that streams: `Sync`, since `access` looks at the input before `handle` takes it.

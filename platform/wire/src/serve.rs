@@ -1,0 +1,146 @@
+//! One request: authenticated, decoded, checked, called, answered.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kernel::check;
+use kernel::ops::not_served;
+use kernel::schema::{OperationSchema, Service};
+use kernel::{Body, Cx, Door, Face, Fault, Ops, Wired};
+use tracing::Instrument;
+
+use crate::auth::{Auth, Signed};
+use crate::limits::OPERATION_BODY;
+use crate::protocol::{answer, refusal, validation_code};
+use crate::route::{Asked, Route, form, rest, route, target};
+
+/// Everything that is served, to whoever asks by a listener.
+pub struct Api {
+    /// Every operation.
+    pub ops: Arc<Ops>,
+    /// Everything else, in the order of their claims.
+    pub faces: Vec<Arc<dyn Face>>,
+    /// How callers prove who they are.
+    pub auth: Auth,
+}
+
+impl Api {
+    /// Answers one request; spawned, so that a client that leaves cancels nothing.
+    pub async fn serve(self: Arc<Self>, door: Door, request: Request<Body>) -> Response<Body> {
+        let id = door.request_id.clone();
+        let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
+        let worker = tokio::spawn(async move { self.answer(door, request).await }.instrument(span));
+        let mut response = worker.await.unwrap_or_else(|died| refused(None, &Fault::internal(died), &id));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert("x-amzn-requestid", id.clone());
+            response.headers_mut().insert("x-amz-request-id", id);
+        }
+        response
+    }
+
+    async fn answer(&self, door: Door, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let face = self.faces.iter().find(|face| face.claims(&head, &door));
+        match route(&head) {
+            Route::Face => self.face(face, door, head, body).await,
+            asked => {
+                let service = match &asked {
+                    Route::Target(service, _) => *service,
+                    Route::Rest(service) => Some(*service),
+                    _ => None,
+                };
+                let id = door.request_id.clone();
+                self.operation(asked, door, head, body).await.unwrap_or_else(|(found, fault)| refused(found.or(service), &fault, &id))
+            }
+        }
+    }
+
+    /// A face gets a verified caller as a [`Cx`] in the request's extensions, if the request is signed.
+    async fn face(&self, face: Option<&Arc<dyn Face>>, door: Door, mut head: Parts, body: Body) -> Response<Body> {
+        let Some(face) = face else {
+            return refused(None, &Fault::new("UnknownOperationException", 404, "Nothing is served at this path"), &door.request_id);
+        };
+        match self.auth.stream(&head, body).await {
+            Ok((signed, body)) => {
+                if let Some(signed) = signed {
+                    head.extensions.insert(self.enter(&door, &head, signed));
+                }
+                face.serve(door, Request::from_parts(head, body)).await
+            }
+            Err(fault) => face.refuse(&fault, &door),
+        }
+    }
+
+    async fn operation(&self, asked: Route, door: Door, head: Parts, body: Body) -> Result<Response<Body>, (Option<&'static Service>, Fault)> {
+        let body = collect(body).await.map_err(|fault| (None, fault))?;
+        // A form names its service in the body, and so the protocol of the refusal: decode before judging the signature.
+        let asked = self.decode(asked, &head, &body);
+        let service = asked.as_ref().ok().map(|asked| asked.service);
+        let signed = self.auth.whole(&head, &body).await.map_err(|fault| (service, fault))?;
+        let asked = asked.map_err(|fault| (service, fault))?;
+        let cx = self.enter(&door, &head, signed);
+        self.call(&cx, asked).await.map_err(|fault| (service, fault))
+    }
+
+    fn decode(&self, route: Route, head: &Parts, body: &Bytes) -> Result<Asked, Fault> {
+        match route {
+            Route::Target(service, name) => target(service, name, body),
+            Route::Form => form(head, body),
+            Route::Rest(service) => {
+                let served = service.operations.iter().filter_map(|name| self.ops.wired(service.name, name));
+                rest(service, served, head, body.clone())
+            }
+            Route::Face => Err(Fault::internal("a face's request is no operation")),
+        }
+    }
+
+    async fn call(&self, cx: &Cx, asked: Asked) -> Result<Response<Body>, Fault> {
+        let Asked { service, operation, input } = asked;
+        let wired = self.ops.wired(service.name, &operation).ok_or_else(|| not_served(service.name, &operation))?;
+        let Wired { schema, call } = *wired;
+        let found = input.read(schema, |reader| check::violations(reader, schema.input))??;
+        if let Some(fault) = check::fault(validation_code(service), &found) {
+            return Err(fault);
+        }
+        let call = input.read(schema, |reader| call(cx, reader))??;
+        let output = call.await?;
+        tracing::debug!(service = service.name, operation, caller = cx.caller.arn, "served");
+        Ok(render(schema, &*output, &cx.request_id))
+    }
+
+    fn enter(&self, door: &Door, head: &Parts, signed: Signed) -> Cx {
+        let mut cx = self.ops.enter(signed.principal, signed.region.unwrap_or_else(|| door.region.clone()), door.request_id.clone());
+        cx.base = door.base.clone();
+        cx.source_ip = Some(door.peer.ip());
+        cx.context.insert("aws:SecureTransport", door.base.starts_with("https://").to_string());
+        if let Some(agent) = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()) {
+            cx.context.insert("aws:UserAgent", agent.to_owned());
+        }
+        cx
+    }
+}
+
+fn render(schema: &'static OperationSchema, output: &dyn kernel::ops::AnyShape, request_id: &str) -> Response<Body> {
+    answer(schema, output, request_id)
+}
+
+/// The refusal, its detail logged.
+fn refused(service: Option<&'static Service>, fault: &Fault, request_id: &str) -> Response<Body> {
+    match &fault.detail {
+        Some(detail) => tracing::error!(request_id, code = %fault.code, detail, "failed"),
+        None => tracing::debug!(request_id, code = %fault.code, message = fault.message, "refused"),
+    }
+    refusal(service, fault, request_id)
+}
+
+async fn collect(body: Body) -> Result<Bytes, Fault> {
+    match Limited::new(body, OPERATION_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(e) if e.is::<LengthLimitError>() => {
+            Err(Fault::new("RequestEntityTooLarge", 413, format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes")))
+        }
+        Err(e) => Err(Fault::client("IncompleteBody", format!("The body could not be read: {e}"))),
+    }
+}
