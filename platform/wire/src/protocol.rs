@@ -2,6 +2,8 @@
 pub mod query;
 pub mod rest;
 pub mod xml;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

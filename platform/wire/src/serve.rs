@@ -1,13 +1,13 @@
 //! One request: authenticated, decoded, checked, called, answered.
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use kernel::check;
 use kernel::ops::not_served;
-use kernel::schema::{OperationSchema, Service};
+use kernel::schema::Service;
 use kernel::{Body, Cx, Door, Face, Fault, Ops, Wired};
 use tracing::Instrument;
 
@@ -78,7 +78,7 @@ impl Api {
         // A form names its service in the body, and so the protocol of the refusal: decode before judging the signature.
         let asked = self.decode(asked, &head, &body);
         let service = asked.as_ref().ok().map(|asked| asked.service);
-        let signed = self.auth.whole(&head, &body).await.map_err(|fault| (service, fault))?;
+        let signed = self.auth.whole(&head, &body, service).await.map_err(|fault| (service, fault))?;
         let asked = asked.map_err(|fault| (service, fault))?;
         let cx = self.enter(&door, &head, signed);
         self.call(&cx, asked).await.map_err(|fault| (service, fault))
@@ -107,11 +107,11 @@ impl Api {
         let call = input.read(schema, |reader| call(cx, reader))??;
         let output = call.await?;
         tracing::debug!(service = service.name, operation, caller = cx.caller.arn, "served");
-        Ok(render(schema, &*output, &cx.request_id))
+        Ok(answer(schema, &*output, &cx.request_id))
     }
 
     fn enter(&self, door: &Door, head: &Parts, signed: Signed) -> Cx {
-        let mut cx = self.ops.enter(signed.principal, signed.region.unwrap_or_else(|| door.region.clone()), door.request_id.clone());
+        let mut cx = self.ops.enter(signed.principal, signed.region, door.request_id.clone());
         cx.base = door.base.clone();
         cx.source_ip = Some(door.peer.ip());
         cx.context.insert("aws:SecureTransport", door.base.starts_with("https://").to_string());
@@ -120,10 +120,6 @@ impl Api {
         }
         cx
     }
-}
-
-fn render(schema: &'static OperationSchema, output: &dyn kernel::ops::AnyShape, request_id: &str) -> Response<Body> {
-    answer(schema, output, request_id)
 }
 
 /// The refusal, its detail logged.
@@ -135,12 +131,16 @@ fn refused(service: Option<&'static Service>, fault: &Fault, request_id: &str) -
     refusal(service, fault, request_id)
 }
 
-async fn collect(body: Body) -> Result<Bytes, Fault> {
-    match Limited::new(body, OPERATION_BODY).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(e) if e.is::<LengthLimitError>() => {
-            Err(Fault::new("RequestEntityTooLarge", 413, format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes")))
+async fn collect(mut body: Body) -> Result<Bytes, Fault> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Fault::client("IncompleteBody", format!("The body could not be read: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > OPERATION_BODY {
+            let message = format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes");
+            return Err(Fault::new("RequestEntityTooLarge", 413, message));
         }
-        Err(e) => Err(Fault::client("IncompleteBody", format!("The body could not be read: {e}"))),
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }

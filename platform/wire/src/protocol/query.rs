@@ -13,6 +13,7 @@ use crate::limits::{DEPTH, PARAMETERS};
 #[derive(Debug, Default)]
 pub struct Form(Node);
 
+/// A parameter, and those whose names go on from its own.
 #[derive(Debug, Default)]
 pub struct Node {
     value: Option<String>,

@@ -8,7 +8,7 @@ use kernel::json::{epoch, from_epoch, iso8601};
 use kernel::schema::{At, List, Map, Member, Structure, TimeFormat};
 use kernel::shape::serialization;
 use kernel::{Fault, Reader, Timestamp, Writer};
-use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::escape::{escape, resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 
 use crate::limits::DEPTH;
@@ -29,7 +29,8 @@ pub struct Element {
 /// Reads a document: no DTD, no entities but XML's own, at most [`DEPTH`] levels.
 pub fn parse(body: &[u8]) -> Result<Element, Fault> {
     let bad = |e: &dyn std::fmt::Display| Fault::client("MalformedXML", format!("The body is not well-formed XML: {e}"));
-    let mut reader = quick_xml::Reader::from_reader(body);
+    let body = std::str::from_utf8(body).map_err(|e| bad(&e))?;
+    let mut reader = quick_xml::Reader::from_str(body);
     let mut stack = vec![Element::default()];
     loop {
         let event = reader.read_event().map_err(|e| bad(&e))?;
@@ -48,14 +49,14 @@ pub fn parse(body: &[u8]) -> Result<Element, Fault> {
                 let element = stack.pop().filter(|_| !stack.is_empty()).ok_or_else(|| bad(&"an end without a start"))?;
                 attach(&mut stack, element);
             }
-            Event::Text(text) => append(&mut stack, &text.decode().map_err(|e| bad(&e))?),
-            Event::CData(text) => append(&mut stack, &text.decode().map_err(|e| bad(&e))?),
+            Event::Text(text) => append(&mut stack, &text.xml10_content()),
+            Event::CData(text) => append(&mut stack, &text.xml10_content()),
             Event::GeneralRef(entity) => {
                 let resolved = match entity.resolve_char_ref().map_err(|e| bad(&e))? {
                     Some(c) => Cow::Owned(c.to_string()),
                     None => {
-                        let name = entity.decode().map_err(|e| bad(&e))?;
-                        resolve_predefined_entity(&name).map(Cow::Borrowed).ok_or_else(|| bad(&"an entity of its own"))?
+                        let known = resolve_predefined_entity(&entity.xml10_content());
+                        known.map(Cow::Borrowed).ok_or_else(|| bad(&"an entity of its own"))?
                     }
                 };
                 append(&mut stack, &resolved);
@@ -72,16 +73,13 @@ pub fn parse(body: &[u8]) -> Result<Element, Fault> {
 }
 
 fn begin(tag: &BytesStart<'_>) -> Result<Element, String> {
-    let name = String::from_utf8(tag.local_name().as_ref().to_vec()).map_err(|e| e.to_string())?;
     let mut attributes = Vec::new();
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|e| e.to_string())?;
-        let value = quick_xml::escape::unescape(std::str::from_utf8(&attribute.value).map_err(|e| e.to_string())?)
-            .map_err(|e| e.to_string())?
-            .into_owned();
-        attributes.push((String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned(), value));
+        let value = unescape(&attribute.value).map_err(|e| e.to_string())?.into_owned();
+        attributes.push((attribute.key.local_name().as_ref().to_owned(), value));
     }
-    Ok(Element { name, attributes, ..Element::default() })
+    Ok(Element { name: tag.local_name().as_ref().to_owned(), attributes, ..Element::default() })
 }
 
 fn attach(stack: &mut [Element], element: Element) {

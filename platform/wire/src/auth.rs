@@ -1,0 +1,69 @@
+//! Whose request it is: the key is looked up between a claim and its proof.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use kernel::schema::{Protocol, Service};
+use kernel::{Authority, Body, Clock, Fault, Principal};
+use sigv4::{Claim, Dialect, Expect, Head, Refusal, Verified, hash};
+
+/// Verifies signatures.
+pub struct Auth {
+    /// Knows the keys.
+    pub authority: Arc<dyn Authority>,
+    /// Judges their age.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A caller who has proven a key.
+pub struct Signed {
+    /// Whose key it is.
+    pub principal: Principal,
+    /// The region it signed for.
+    pub region: String,
+}
+
+impl Auth {
+    /// The caller of an operation, whose body is at hand. `service` words the refusal and must be what was signed for.
+    pub async fn whole(&self, head: &Parts, body: &Bytes, service: Option<&'static Service>) -> Result<Signed, Fault> {
+        let expect = Expect { service: service.map(|s| s.signing), region: None };
+        let dialect = dialect(service);
+        match self.prove(head, expect, Some(hash(body)), dialect).await? {
+            Some((signed, _)) => Ok(signed),
+            None => Err(Refusal::Missing.fault(dialect)),
+        }
+    }
+
+    /// The caller of a face, if the request is signed with SigV4, and the body as it must be read: decoded, and failing
+    /// at its end if it is not the body that was signed.
+    pub async fn stream(&self, head: &Parts, body: Body) -> Result<(Option<Signed>, Body), Fault> {
+        // Basic and Bearer are the faces' own.
+        let other = head.headers.get(AUTHORIZATION).is_some_and(|value| !value.as_bytes().starts_with(b"AWS"));
+        if other {
+            return Ok((None, body));
+        }
+        match self.prove(head, Expect::default(), None, Dialect::S3).await? {
+            Some((signed, verified)) => Ok((Some(signed), sigv4::body::guard(verified.payload, &head.headers, body))),
+            None => Ok((None, body)),
+        }
+    }
+
+    async fn prove(&self, head: &Parts, expect: Expect<'_>, body: Option<[u8; 32]>, dialect: Dialect) -> Result<Option<(Signed, Verified)>, Fault> {
+        let refused = |refusal: Refusal| refusal.fault(dialect);
+        let view = Head { method: head.method.as_str(), uri: &head.uri, headers: &head.headers };
+        let Some(claim) = Claim::read(&view).map_err(refused)? else { return Ok(None) };
+        let key = self.authority.key(&claim.access_key_id, claim.token.as_deref()).await;
+        let key = key.map_err(|fault| Refusal::of_key(&fault).map_or(fault, refused))?;
+        let verified = claim.verify(&view, &key.secret, expect, body, self.clock.now()).map_err(refused)?;
+        Ok(Some((Signed { principal: key.principal, region: claim.scope.region }, verified)))
+    }
+}
+
+fn dialect(service: Option<&'static Service>) -> Dialect {
+    match service.map(|s| s.protocol) {
+        Some(Protocol::Query | Protocol::RestXml) => Dialect::Query,
+        Some(Protocol::Ec2) => Dialect::Ec2,
+        _ => Dialect::Json,
+    }
+}
