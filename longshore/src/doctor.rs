@@ -27,8 +27,18 @@ struct Finding {
 
 /// Checks everything; the exit code tells whether all that is needed is there.
 pub async fn run(options: &Up) -> Result<ExitCode, Exit> {
-    let findings =
-        [engine(), nft(), git(), listen(options), dns(options), load_balancers(options), namespaces(), firewall(), disk(&options.data.dir), clock(&options.data.dir)];
+    let findings = [
+        engine(),
+        nft(),
+        git(),
+        listen(options),
+        dns(options),
+        load_balancers(options),
+        namespaces(),
+        firewall(),
+        disk(&options.data.dir),
+        clock(&options.data.dir),
+    ];
     let mut broken = false;
     for finding in findings {
         match finding.found {
@@ -36,7 +46,10 @@ pub async fn run(options: &Up) -> Result<ExitCode, Exit> {
             Err(wrong) => {
                 broken |= finding.needed;
                 let level = if finding.needed { "missing" } else { "warning" };
-                println!("{level:<8} {:<16} {wrong}\n         {:<16} mend: {}", finding.what, "", finding.mend);
+                println!(
+                    "{level:<8} {:<16} {wrong}\n         {:<16} mend: {}",
+                    finding.what, "", finding.mend
+                );
             }
         }
     }
@@ -141,17 +154,27 @@ fn disk(dir: &Path) -> Finding {
     let free = nix::sys::statvfs::statvfs(at).map(|s| s.blocks_available() as u64 * s.fragment_size() as u64);
     let found = match free {
         Ok(free) if free >= FREE => Ok(format!("{} GiB free", free >> 30)),
-        Ok(free) => Err(format!("{} MiB free where the data goes; images and artifacts want 5 GiB", free >> 20)),
+        Ok(free) => {
+            Err(format!("{} MiB free where the data goes; images and artifacts want 5 GiB", free >> 20))
+        }
         Err(e) => Err(format!("{}: {e}", at.display())),
     };
-    Finding { what: "disk", found, mend: "free some space, or choose another folder with --data".into(), needed: false }
+    Finding {
+        what: "disk",
+        found,
+        mend: "free some space, or choose another folder with --data".into(),
+        needed: false,
+    }
 }
 
 /// The file system's clock and ours must agree; a machine resumed from sleep may be far off the network's.
 fn clock(dir: &Path) -> Finding {
     let at = if dir.exists() { dir.to_owned() } else { std::env::temp_dir() };
-    let skew = tempfile_time(&at).map(|written| SystemTime::now().duration_since(written).unwrap_or_else(|ahead| ahead.duration()));
-    let sane = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.as_secs() > 1_700_000_000);
+    let skew = tempfile_time(&at)
+        .map(|written| SystemTime::now().duration_since(written).unwrap_or_else(|ahead| ahead.duration()));
+    let sane = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since.as_secs() > 1_700_000_000);
     let found = match skew {
         Ok(skew) if skew < CLOCK && sane => Ok("is plausible".into()),
         Ok(_) => Err("the clock is off: signatures will be refused".into()),

@@ -26,7 +26,11 @@ impl Client {
     pub fn load(data: &Data) -> Result<Self, Exit> {
         let path = data.dir.join("client.json");
         let text = std::fs::read(&path).map_err(|e| {
-            Exit::data(format!("{}: {e}; start `longshore up --data {}` first", path.display(), data.dir.display()))
+            Exit::data(format!(
+                "{}: {e}; start `longshore up --data {}` first",
+                path.display(),
+                data.dir.display()
+            ))
         })?;
         serde_json::from_slice(&text).map_err(|e| Exit::data(format!("{}: {e}", path.display())))
     }
@@ -36,7 +40,8 @@ impl Client {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
         let (path, new) = (data.dir.join("client.json"), data.dir.join("client.json.new"));
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(new, path)

@@ -23,9 +23,13 @@ fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
         Command::Env(options) => env::print(&options),
         Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
         Command::Pause => Ok(pause::run()),
+        _ => Err(Exit::failed("this command is not built yet")),
     }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Exit::failed(format!("cannot start threads: {e}")))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Exit::failed(format!("cannot start threads: {e}")))
 }

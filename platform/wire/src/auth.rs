@@ -26,7 +26,12 @@ pub struct Signed {
 
 impl Auth {
     /// The caller of an operation, whose body is at hand. `service` words the refusal and must be what was signed for.
-    pub async fn whole(&self, head: &Parts, body: &Bytes, service: Option<&'static Service>) -> Result<Signed, Fault> {
+    pub async fn whole(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        service: Option<&'static Service>,
+    ) -> Result<Signed, Fault> {
         let expect = Expect { service: service.map(|s| s.signing), region: None };
         let dialect = dialect(service);
         match self.prove(head, expect, Some(hash(body)), dialect).await? {
@@ -39,17 +44,26 @@ impl Auth {
     /// at its end if it is not the body that was signed.
     pub async fn stream(&self, head: &Parts, body: Body) -> Result<(Option<Signed>, Body), Fault> {
         // Basic and Bearer are the faces' own.
-        let other = head.headers.get(AUTHORIZATION).is_some_and(|value| !value.as_bytes().starts_with(b"AWS"));
+        let other =
+            head.headers.get(AUTHORIZATION).is_some_and(|value| !value.as_bytes().starts_with(b"AWS"));
         if other {
             return Ok((None, body));
         }
         match self.prove(head, Expect::default(), None, Dialect::S3).await? {
-            Some((signed, verified)) => Ok((Some(signed), sigv4::body::guard(verified.payload, &head.headers, body))),
+            Some((signed, verified)) => {
+                Ok((Some(signed), sigv4::body::guard(verified.payload, &head.headers, body)))
+            }
             None => Ok((None, body)),
         }
     }
 
-    async fn prove(&self, head: &Parts, expect: Expect<'_>, body: Option<[u8; 32]>, dialect: Dialect) -> Result<Option<(Signed, Verified)>, Fault> {
+    async fn prove(
+        &self,
+        head: &Parts,
+        expect: Expect<'_>,
+        body: Option<[u8; 32]>,
+        dialect: Dialect,
+    ) -> Result<Option<(Signed, Verified)>, Fault> {
         let refused = |refusal: Refusal| refusal.fault(dialect);
         let view = Head { method: head.method.as_str(), uri: &head.uri, headers: &head.headers };
         let Some(claim) = Claim::read(&view).map_err(refused)? else { return Ok(None) };

@@ -1,9 +1,9 @@
 //! AWS's protocols: one reader and one writer each, led by schemas.
 pub mod query;
 pub mod rest;
-pub mod xml;
 #[cfg(test)]
 mod tests;
+pub mod xml;
 
 use std::borrow::Cow;
 
@@ -36,11 +36,17 @@ impl Input {
         if body.is_empty() {
             return Ok(Self::Json(Value::Object(serde_json::Map::new())));
         }
-        serde_json::from_slice(body).map(Self::Json).map_err(|e| serialization(format!("The body is not JSON: {e}")))
+        serde_json::from_slice(body)
+            .map(Self::Json)
+            .map_err(|e| serialization(format!("The body is not JSON: {e}")))
     }
 
     /// Looks at the input as the protocol's reader does.
-    pub fn read<T>(&self, schema: &'static OperationSchema, with: impl FnOnce(&dyn Reader) -> T) -> Result<T, Fault> {
+    pub fn read<T>(
+        &self,
+        schema: &'static OperationSchema,
+        with: impl FnOnce(&dyn Reader) -> T,
+    ) -> Result<T, Fault> {
         match self {
             Self::Json(value) => Ok(with(&JsonReader(value))),
             Self::Query(form, ec2) => Ok(with(&QueryReader::new(form.root(), *ec2))),
@@ -77,7 +83,9 @@ pub fn refusal(service: Option<&'static Service>, fault: &Fault, request_id: &st
     let (code, status) = worded(protocol, fault);
     let text: Bytes = match protocol {
         Protocol::Json10 | Protocol::Json11 => json_error(&code, fault),
-        Protocol::Query | Protocol::RestXml => query_error(service.map_or("", |s| s.xmlns), &code, status, fault, request_id),
+        Protocol::Query | Protocol::RestXml => {
+            query_error(service.map_or("", |s| s.xmlns), &code, status, fault, request_id)
+        }
         Protocol::Ec2 => ec2_error(&code, fault, request_id),
     };
     let mut response = Response::new(full(text));

@@ -8,9 +8,9 @@ use kernel::Fault;
 use kernel::ops::not_served;
 use kernel::schema::{Protocol, Service};
 
+use crate::protocol::Input;
 use crate::protocol::query::Form;
 use crate::protocol::rest::{RestRequest, labels};
-use crate::protocol::Input;
 
 /// What the head of a request tells: an operation's, or a face's to answer.
 pub enum Route {
@@ -38,15 +38,26 @@ pub struct Asked {
 pub fn route(head: &Parts) -> Route {
     if let Some(target) = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()) {
         let (prefix, name) = target.rsplit_once('.').unwrap_or((target, ""));
-        return Route::Target(api::SERVICES.iter().copied().find(|s| s.target_prefix == prefix), name.to_owned());
+        return Route::Target(
+            api::SERVICES.iter().copied().find(|s| s.target_prefix == prefix),
+            name.to_owned(),
+        );
     }
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let form = head.method == Method::POST && head.uri.path() == "/" && content_type.starts_with("application/x-www-form-urlencoded");
-    let query = head.uri.path() == "/" && head.uri.query().is_some_and(|q| q.starts_with("Action=") || q.contains("&Action="));
+    let content_type =
+        head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = head.method == Method::POST
+        && head.uri.path() == "/"
+        && content_type.starts_with("application/x-www-form-urlencoded");
+    let query = head.uri.path() == "/"
+        && head.uri.query().is_some_and(|q| q.starts_with("Action=") || q.contains("&Action="));
     if form || query {
         return Route::Form;
     }
-    match api::SERVICES.iter().copied().find(|s| s.protocol == Protocol::RestXml && head.uri.path().starts_with(&format!("/{}/", s.version))) {
+    match api::SERVICES
+        .iter()
+        .copied()
+        .find(|s| s.protocol == Protocol::RestXml && head.uri.path().starts_with(&format!("/{}/", s.version)))
+    {
         Some(service) => Route::Rest(service),
         None => Route::Face,
     }
@@ -54,20 +65,29 @@ pub fn route(head: &Parts) -> Route {
 
 /// Decodes an awsJson request.
 pub fn target(service: Option<&'static Service>, name: String, body: &[u8]) -> Result<Asked, Fault> {
-    let service = service.ok_or_else(|| Fault::new("UnknownOperationException", 404, "X-Amz-Target names no service that Longshore knows"))?;
+    let service = service.ok_or_else(|| {
+        Fault::new("UnknownOperationException", 404, "X-Amz-Target names no service that Longshore knows")
+    })?;
     known(service, &name)?;
     Ok(Asked { service, operation: name, input: Input::json(body)? })
 }
 
 /// Decodes a Query or EC2 request; the `Version` tells the services apart.
 pub fn form(head: &Parts, body: &[u8]) -> Result<Asked, Fault> {
-    let text = if head.method == Method::POST { body } else { head.uri.query().unwrap_or_default().as_bytes() };
+    let text =
+        if head.method == Method::POST { body } else { head.uri.query().unwrap_or_default().as_bytes() };
     let form = Form::parse(text)?;
     let missing = |name: &str| Fault::client("MissingAction", format!("The request has no parameter {name}"));
     let name = form.get("Action").ok_or_else(|| missing("Action"))?.to_owned();
     let version = form.get("Version").ok_or_else(|| missing("Version"))?;
-    let speaks = |s: &&'static Service| matches!(s.protocol, Protocol::Query | Protocol::Ec2) && s.version == version;
-    let invalid = || Fault::client("InvalidAction", format!("No service of version {version} is known here; the action was {name}"));
+    let speaks =
+        |s: &&'static Service| matches!(s.protocol, Protocol::Query | Protocol::Ec2) && s.version == version;
+    let invalid = || {
+        Fault::client(
+            "InvalidAction",
+            format!("No service of version {version} is known here; the action was {name}"),
+        )
+    };
     let service = api::SERVICES.iter().copied().find(speaks).ok_or_else(invalid)?;
     known(service, &name)?;
     Ok(Asked { service, operation: name, input: Input::Query(form, service.protocol == Protocol::Ec2) })
@@ -81,7 +101,9 @@ pub fn rest<'a>(
     body: Bytes,
 ) -> Result<Asked, Fault> {
     let mut best: Option<(&kernel::Wired, BTreeMap<String, String>)> = None;
-    for wired in served.filter(|w| w.schema.service.name == service.name && w.schema.method == head.method.as_str()) {
+    for wired in
+        served.filter(|w| w.schema.service.name == service.name && w.schema.method == head.method.as_str())
+    {
         if let Some(found) = labels(wired.schema.uri, head.uri.path())
             // A fixed path wins over one with labels: `hostedzonecount` is no zone.
             && best.as_ref().is_none_or(|(_, other)| found.len() < other.len())
@@ -89,15 +111,22 @@ pub fn rest<'a>(
             best = Some((wired, found));
         }
     }
-    let (wired, found) = best.ok_or_else(|| not_served(service.name, &format!("{} {}", head.method, head.uri.path())))?;
+    let (wired, found) =
+        best.ok_or_else(|| not_served(service.name, &format!("{} {}", head.method, head.uri.path())))?;
     let input = Input::Rest(RestRequest::new(head, found, body));
     Ok(Asked { service, operation: wired.schema.name.to_owned(), input })
 }
 
 fn known(service: &'static Service, name: &str) -> Result<(), Fault> {
     let unknown = || match service.protocol {
-        Protocol::Query | Protocol::Ec2 => Fault::client("InvalidAction", format!("The action {name} is not valid for {}", service.name)),
-        _ => Fault::new("UnknownOperationException", 404, format!("{} has no operation '{name}'", service.name)),
+        Protocol::Query | Protocol::Ec2 => {
+            Fault::client("InvalidAction", format!("The action {name} is not valid for {}", service.name))
+        }
+        _ => Fault::new(
+            "UnknownOperationException",
+            404,
+            format!("{} has no operation '{name}'", service.name),
+        ),
     };
     service.operations.contains(&name).then_some(()).ok_or_else(unknown)
 }

@@ -52,15 +52,27 @@ impl Api {
                     _ => None,
                 };
                 let id = door.request_id.clone();
-                self.operation(asked, door, head, body).await.unwrap_or_else(|(found, fault)| refused(found.or(service), &fault, &id))
+                self.operation(asked, door, head, body)
+                    .await
+                    .unwrap_or_else(|(found, fault)| refused(found.or(service), &fault, &id))
             }
         }
     }
 
     /// A face gets a verified caller as a [`Cx`] in the request's extensions, if the request is signed.
-    async fn face(&self, face: Option<&Arc<dyn Face>>, door: Door, mut head: Parts, body: Body) -> Response<Body> {
+    async fn face(
+        &self,
+        face: Option<&Arc<dyn Face>>,
+        door: Door,
+        mut head: Parts,
+        body: Body,
+    ) -> Response<Body> {
         let Some(face) = face else {
-            return refused(None, &Fault::new("UnknownOperationException", 404, "Nothing is served at this path"), &door.request_id);
+            return refused(
+                None,
+                &Fault::new("UnknownOperationException", 404, "Nothing is served at this path"),
+                &door.request_id,
+            );
         };
         match self.auth.stream(&head, body).await {
             Ok((signed, body)) => {
@@ -73,7 +85,13 @@ impl Api {
         }
     }
 
-    async fn operation(&self, asked: Route, door: Door, head: Parts, body: Body) -> Result<Response<Body>, (Option<&'static Service>, Fault)> {
+    async fn operation(
+        &self,
+        asked: Route,
+        door: Door,
+        head: Parts,
+        body: Body,
+    ) -> Result<Response<Body>, (Option<&'static Service>, Fault)> {
         let body = collect(body).await.map_err(|fault| (None, fault))?;
         // A form names its service in the body, and so the protocol of the refusal: decode before judging the signature.
         let asked = self.decode(asked, &head, &body);
@@ -98,7 +116,8 @@ impl Api {
 
     async fn call(&self, cx: &Cx, asked: Asked) -> Result<Response<Body>, Fault> {
         let Asked { service, operation, input } = asked;
-        let wired = self.ops.wired(service.name, &operation).ok_or_else(|| not_served(service.name, &operation))?;
+        let wired =
+            self.ops.wired(service.name, &operation).ok_or_else(|| not_served(service.name, &operation))?;
         let Wired { schema, call } = *wired;
         let found = input.read(schema, |reader| check::violations(reader, schema.input))??;
         if let Some(fault) = check::fault(validation_code(service), &found) {
@@ -115,7 +134,8 @@ impl Api {
         cx.base = door.base.clone();
         cx.source_ip = Some(door.peer.ip());
         cx.context.insert("aws:SecureTransport", door.base.starts_with("https://").to_string());
-        if let Some(agent) = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()) {
+        if let Some(agent) = head.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok())
+        {
             cx.context.insert("aws:UserAgent", agent.to_owned());
         }
         cx
@@ -134,10 +154,12 @@ fn refused(service: Option<&'static Service>, fault: &Fault, request_id: &str) -
 async fn collect(mut body: Body) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| Fault::client("IncompleteBody", format!("The body could not be read: {e}")))?;
+        let frame =
+            frame.map_err(|e| Fault::client("IncompleteBody", format!("The body could not be read: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > OPERATION_BODY {
-            let message = format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes");
+            let message =
+                format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes");
             return Err(Fault::new("RequestEntityTooLarge", 413, message));
         }
         whole.extend_from_slice(&data);

@@ -79,14 +79,28 @@ impl Server {
         }
     }
 
-    async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr, local: SocketAddr, scheme: &'static str) {
+    async fn http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        local: SocketAddr,
+        scheme: &'static str,
+    ) {
         let server = self.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let server = server.clone();
-            async move { Ok::<Response<Body>, std::convert::Infallible>(server.request(request, peer, local, scheme).await) }
+            async move {
+                Ok::<Response<Body>, std::convert::Infallible>(
+                    server.request(request, peer, local, scheme).await,
+                )
+            }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADERS * 4).preserve_header_case(false);
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(HEADERS * 4)
+            .preserve_header_case(false);
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -101,8 +115,18 @@ impl Server {
         }
     }
 
-    async fn request(self, request: Request<Incoming>, peer: SocketAddr, local: SocketAddr, scheme: &str) -> Response<Body> {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map_or_else(|| local.to_string(), str::to_owned);
+    async fn request(
+        self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        local: SocketAddr,
+        scheme: &str,
+    ) -> Response<Body> {
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .map_or_else(|| local.to_string(), str::to_owned);
         let door = Door {
             peer,
             local,

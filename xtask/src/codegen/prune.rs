@@ -33,6 +33,7 @@ const KEPT: &[&str] = &[
     "exception",
     "error",
     "fault",
+    "resultWrapper",
     "union",
 ];
 

@@ -198,7 +198,7 @@ static CREATE_LOAD_BALANCER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_LOAD_BALANCER_SCHEMA,
     output: &CREATE_LOAD_BALANCER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateLoadBalancerResult",
     input_root: "",
 };
 impl kernel::Operation for CreateLoadBalancer {
@@ -295,7 +295,7 @@ static DESCRIBE_LOAD_BALANCERS_OPERATION: s::OperationSchema = s::OperationSchem
     status: 200,
     input: &DESCRIBE_LOAD_BALANCERS_SCHEMA,
     output: &DESCRIBE_LOAD_BALANCERS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeLoadBalancersResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeLoadBalancers {
@@ -339,7 +339,7 @@ static DELETE_LOAD_BALANCER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DELETE_LOAD_BALANCER_SCHEMA,
     output: &DELETE_LOAD_BALANCER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeleteLoadBalancerResult",
     input_root: "",
 };
 impl kernel::Operation for DeleteLoadBalancer {
@@ -396,7 +396,7 @@ static DESCRIBE_LOAD_BALANCER_ATTRIBUTES_OPERATION: s::OperationSchema = s::Oper
     status: 200,
     input: &DESCRIBE_LOAD_BALANCER_ATTRIBUTES_SCHEMA,
     output: &DESCRIBE_LOAD_BALANCER_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeLoadBalancerAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeLoadBalancerAttributes {
@@ -466,7 +466,7 @@ static MODIFY_LOAD_BALANCER_ATTRIBUTES_OPERATION: s::OperationSchema = s::Operat
     status: 200,
     input: &MODIFY_LOAD_BALANCER_ATTRIBUTES_SCHEMA,
     output: &MODIFY_LOAD_BALANCER_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyLoadBalancerAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyLoadBalancerAttributes {
@@ -585,7 +585,7 @@ static SET_SUBNETS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &SET_SUBNETS_SCHEMA,
     output: &SET_SUBNETS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "SetSubnetsResult",
     input_root: "",
 };
 impl kernel::Operation for SetSubnets {
@@ -679,7 +679,7 @@ static SET_SECURITY_GROUPS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &SET_SECURITY_GROUPS_SCHEMA,
     output: &SET_SECURITY_GROUPS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "SetSecurityGroupsResult",
     input_root: "",
 };
 impl kernel::Operation for SetSecurityGroups {
@@ -749,7 +749,7 @@ static SET_IP_ADDRESS_TYPE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &SET_IP_ADDRESS_TYPE_SCHEMA,
     output: &SET_IP_ADDRESS_TYPE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "SetIpAddressTypeResult",
     input_root: "",
 };
 impl kernel::Operation for SetIpAddressType {
@@ -971,7 +971,7 @@ static CREATE_TARGET_GROUP_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_TARGET_GROUP_SCHEMA,
     output: &CREATE_TARGET_GROUP_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateTargetGroupResult",
     input_root: "",
 };
 impl kernel::Operation for CreateTargetGroup {
@@ -1071,7 +1071,7 @@ static DESCRIBE_TARGET_GROUPS_OPERATION: s::OperationSchema = s::OperationSchema
     status: 200,
     input: &DESCRIBE_TARGET_GROUPS_SCHEMA,
     output: &DESCRIBE_TARGET_GROUPS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeTargetGroupsResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeTargetGroups {
@@ -1229,7 +1229,7 @@ static MODIFY_TARGET_GROUP_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &MODIFY_TARGET_GROUP_SCHEMA,
     output: &MODIFY_TARGET_GROUP_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyTargetGroupResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyTargetGroup {
@@ -1273,7 +1273,7 @@ static DELETE_TARGET_GROUP_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DELETE_TARGET_GROUP_SCHEMA,
     output: &DELETE_TARGET_GROUP_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeleteTargetGroupResult",
     input_root: "",
 };
 impl kernel::Operation for DeleteTargetGroup {
@@ -1330,7 +1330,7 @@ static DESCRIBE_TARGET_GROUP_ATTRIBUTES_OPERATION: s::OperationSchema = s::Opera
     status: 200,
     input: &DESCRIBE_TARGET_GROUP_ATTRIBUTES_SCHEMA,
     output: &DESCRIBE_TARGET_GROUP_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeTargetGroupAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeTargetGroupAttributes {
@@ -1400,7 +1400,7 @@ static MODIFY_TARGET_GROUP_ATTRIBUTES_OPERATION: s::OperationSchema = s::Operati
     status: 200,
     input: &MODIFY_TARGET_GROUP_ATTRIBUTES_SCHEMA,
     output: &MODIFY_TARGET_GROUP_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyTargetGroupAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyTargetGroupAttributes {
@@ -1457,7 +1457,7 @@ static REGISTER_TARGETS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &REGISTER_TARGETS_SCHEMA,
     output: &REGISTER_TARGETS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "RegisterTargetsResult",
     input_root: "",
 };
 impl kernel::Operation for RegisterTargets {
@@ -1514,7 +1514,7 @@ static DEREGISTER_TARGETS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DEREGISTER_TARGETS_SCHEMA,
     output: &DEREGISTER_TARGETS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeregisterTargetsResult",
     input_root: "",
 };
 impl kernel::Operation for DeregisterTargets {
@@ -1595,7 +1595,7 @@ static DESCRIBE_TARGET_HEALTH_OPERATION: s::OperationSchema = s::OperationSchema
     status: 200,
     input: &DESCRIBE_TARGET_HEALTH_SCHEMA,
     output: &DESCRIBE_TARGET_HEALTH_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeTargetHealthResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeTargetHealth {
@@ -1726,7 +1726,7 @@ static CREATE_LISTENER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_LISTENER_SCHEMA,
     output: &CREATE_LISTENER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateListenerResult",
     input_root: "",
 };
 impl kernel::Operation for CreateListener {
@@ -1823,7 +1823,7 @@ static DESCRIBE_LISTENERS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DESCRIBE_LISTENERS_SCHEMA,
     output: &DESCRIBE_LISTENERS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeListenersResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeListeners {
@@ -1951,7 +1951,7 @@ static MODIFY_LISTENER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &MODIFY_LISTENER_SCHEMA,
     output: &MODIFY_LISTENER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyListenerResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyListener {
@@ -1995,7 +1995,7 @@ static DELETE_LISTENER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DELETE_LISTENER_SCHEMA,
     output: &DELETE_LISTENER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeleteListenerResult",
     input_root: "",
 };
 impl kernel::Operation for DeleteListener {
@@ -2052,7 +2052,7 @@ static DESCRIBE_LISTENER_ATTRIBUTES_OPERATION: s::OperationSchema = s::Operation
     status: 200,
     input: &DESCRIBE_LISTENER_ATTRIBUTES_SCHEMA,
     output: &DESCRIBE_LISTENER_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeListenerAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeListenerAttributes {
@@ -2122,7 +2122,7 @@ static MODIFY_LISTENER_ATTRIBUTES_OPERATION: s::OperationSchema = s::OperationSc
     status: 200,
     input: &MODIFY_LISTENER_ATTRIBUTES_SCHEMA,
     output: &MODIFY_LISTENER_ATTRIBUTES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyListenerAttributesResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyListenerAttributes {
@@ -2192,7 +2192,7 @@ static ADD_LISTENER_CERTIFICATES_OPERATION: s::OperationSchema = s::OperationSch
     status: 200,
     input: &ADD_LISTENER_CERTIFICATES_SCHEMA,
     output: &ADD_LISTENER_CERTIFICATES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "AddListenerCertificatesResult",
     input_root: "",
 };
 impl kernel::Operation for AddListenerCertificates {
@@ -2249,7 +2249,7 @@ static REMOVE_LISTENER_CERTIFICATES_OPERATION: s::OperationSchema = s::Operation
     status: 200,
     input: &REMOVE_LISTENER_CERTIFICATES_SCHEMA,
     output: &REMOVE_LISTENER_CERTIFICATES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "RemoveListenerCertificatesResult",
     input_root: "",
 };
 impl kernel::Operation for RemoveListenerCertificates {
@@ -2335,7 +2335,7 @@ static DESCRIBE_LISTENER_CERTIFICATES_OPERATION: s::OperationSchema = s::Operati
     status: 200,
     input: &DESCRIBE_LISTENER_CERTIFICATES_SCHEMA,
     output: &DESCRIBE_LISTENER_CERTIFICATES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeListenerCertificatesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeListenerCertificates {
@@ -2425,7 +2425,7 @@ static CREATE_RULE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_RULE_SCHEMA,
     output: &CREATE_RULE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateRuleResult",
     input_root: "",
 };
 impl kernel::Operation for CreateRule {
@@ -2506,7 +2506,7 @@ static DESCRIBE_RULES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DESCRIBE_RULES_SCHEMA,
     output: &DESCRIBE_RULES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeRulesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeRules {
@@ -2585,7 +2585,7 @@ static MODIFY_RULE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &MODIFY_RULE_SCHEMA,
     output: &MODIFY_RULE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ModifyRuleResult",
     input_root: "",
 };
 impl kernel::Operation for ModifyRule {
@@ -2620,7 +2620,7 @@ static DELETE_RULE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DELETE_RULE_SCHEMA,
     output: &DELETE_RULE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeleteRuleResult",
     input_root: "",
 };
 impl kernel::Operation for DeleteRule {
@@ -2669,7 +2669,7 @@ static SET_RULE_PRIORITIES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &SET_RULE_PRIORITIES_SCHEMA,
     output: &SET_RULE_PRIORITIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "SetRulePrioritiesResult",
     input_root: "",
 };
 impl kernel::Operation for SetRulePriorities {
@@ -2758,7 +2758,7 @@ static DESCRIBE_SSL_POLICIES_OPERATION: s::OperationSchema = s::OperationSchema 
     status: 200,
     input: &DESCRIBE_SSL_POLICIES_SCHEMA,
     output: &DESCRIBE_SSL_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeSSLPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeSSLPolicies {
@@ -2825,7 +2825,7 @@ static DESCRIBE_ACCOUNT_LIMITS_OPERATION: s::OperationSchema = s::OperationSchem
     status: 200,
     input: &DESCRIBE_ACCOUNT_LIMITS_SCHEMA,
     output: &DESCRIBE_ACCOUNT_LIMITS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeAccountLimitsResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeAccountLimits {
@@ -2873,7 +2873,7 @@ static ADD_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &ADD_TAGS_SCHEMA,
     output: &ADD_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "AddTagsResult",
     input_root: "",
 };
 impl kernel::Operation for AddTags {
@@ -2921,7 +2921,7 @@ static REMOVE_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &REMOVE_TAGS_SCHEMA,
     output: &REMOVE_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "RemoveTagsResult",
     input_root: "",
 };
 impl kernel::Operation for RemoveTags {
@@ -2978,7 +2978,7 @@ static DESCRIBE_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &DESCRIBE_TAGS_SCHEMA,
     output: &DESCRIBE_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeTagsResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeTags {
@@ -3070,7 +3070,7 @@ static DESCRIBE_CAPACITY_RESERVATION_OPERATION: s::OperationSchema = s::Operatio
     status: 200,
     input: &DESCRIBE_CAPACITY_RESERVATION_SCHEMA,
     output: &DESCRIBE_CAPACITY_RESERVATION_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DescribeCapacityReservationResult",
     input_root: "",
 };
 impl kernel::Operation for DescribeCapacityReservation {

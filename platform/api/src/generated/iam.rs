@@ -250,7 +250,7 @@ static CREATE_USER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_USER_SCHEMA,
     output: &CREATE_USER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateUserResult",
     input_root: "",
 };
 impl kernel::Operation for CreateUser {
@@ -299,7 +299,7 @@ static GET_USER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_USER_SCHEMA,
     output: &GET_USER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetUserResult",
     input_root: "",
 };
 impl kernel::Operation for GetUser {
@@ -474,7 +474,7 @@ static LIST_USERS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_USERS_SCHEMA,
     output: &LIST_USERS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListUsersResult",
     input_root: "",
 };
 impl kernel::Operation for ListUsers {
@@ -651,7 +651,7 @@ static LIST_USER_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_USER_TAGS_SCHEMA,
     output: &LIST_USER_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListUserTagsResult",
     input_root: "",
 };
 impl kernel::Operation for ListUserTags {
@@ -708,7 +708,7 @@ static CREATE_ACCESS_KEY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_ACCESS_KEY_SCHEMA,
     output: &CREATE_ACCESS_KEY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateAccessKeyResult",
     input_root: "",
 };
 impl kernel::Operation for CreateAccessKey {
@@ -846,7 +846,7 @@ static LIST_ACCESS_KEYS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_ACCESS_KEYS_SCHEMA,
     output: &LIST_ACCESS_KEYS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListAccessKeysResult",
     input_root: "",
 };
 impl kernel::Operation for ListAccessKeys {
@@ -976,7 +976,7 @@ static GET_ACCESS_KEY_LAST_USED_OPERATION: s::OperationSchema = s::OperationSche
     status: 200,
     input: &GET_ACCESS_KEY_LAST_USED_SCHEMA,
     output: &GET_ACCESS_KEY_LAST_USED_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetAccessKeyLastUsedResult",
     input_root: "",
 };
 impl kernel::Operation for GetAccessKeyLastUsed {
@@ -1077,7 +1077,7 @@ static CREATE_ROLE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_ROLE_SCHEMA,
     output: &CREATE_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateRoleResult",
     input_root: "",
 };
 impl kernel::Operation for CreateRole {
@@ -1126,7 +1126,7 @@ static GET_ROLE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_ROLE_SCHEMA,
     output: &GET_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetRoleResult",
     input_root: "",
 };
 impl kernel::Operation for GetRole {
@@ -1193,7 +1193,7 @@ static UPDATE_ROLE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &UPDATE_ROLE_SCHEMA,
     output: &UPDATE_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "UpdateRoleResult",
     input_root: "",
 };
 impl kernel::Operation for UpdateRole {
@@ -1255,7 +1255,7 @@ static UPDATE_ROLE_DESCRIPTION_OPERATION: s::OperationSchema = s::OperationSchem
     status: 200,
     input: &UPDATE_ROLE_DESCRIPTION_SCHEMA,
     output: &UPDATE_ROLE_DESCRIPTION_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "UpdateRoleDescriptionResult",
     input_root: "",
 };
 impl kernel::Operation for UpdateRoleDescription {
@@ -1428,7 +1428,7 @@ static LIST_ROLES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_ROLES_SCHEMA,
     output: &LIST_ROLES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListRolesResult",
     input_root: "",
 };
 impl kernel::Operation for ListRoles {
@@ -1605,7 +1605,7 @@ static LIST_ROLE_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_ROLE_TAGS_SCHEMA,
     output: &LIST_ROLE_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListRoleTagsResult",
     input_root: "",
 };
 impl kernel::Operation for ListRoleTags {
@@ -1767,7 +1767,7 @@ static GET_ROLE_POLICY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_ROLE_POLICY_SCHEMA,
     output: &GET_ROLE_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetRolePolicyResult",
     input_root: "",
 };
 impl kernel::Operation for GetRolePolicy {
@@ -1905,7 +1905,7 @@ static LIST_ROLE_POLICIES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_ROLE_POLICIES_SCHEMA,
     output: &LIST_ROLE_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListRolePoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListRolePolicies {
@@ -2111,7 +2111,7 @@ static LIST_ATTACHED_ROLE_POLICIES_OPERATION: s::OperationSchema = s::OperationS
     status: 200,
     input: &LIST_ATTACHED_ROLE_POLICIES_SCHEMA,
     output: &LIST_ATTACHED_ROLE_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListAttachedRolePoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListAttachedRolePolicies {
@@ -2273,7 +2273,7 @@ static GET_USER_POLICY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_USER_POLICY_SCHEMA,
     output: &GET_USER_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetUserPolicyResult",
     input_root: "",
 };
 impl kernel::Operation for GetUserPolicy {
@@ -2411,7 +2411,7 @@ static LIST_USER_POLICIES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_USER_POLICIES_SCHEMA,
     output: &LIST_USER_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListUserPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListUserPolicies {
@@ -2617,7 +2617,7 @@ static LIST_ATTACHED_USER_POLICIES_OPERATION: s::OperationSchema = s::OperationS
     status: 200,
     input: &LIST_ATTACHED_USER_POLICIES_SCHEMA,
     output: &LIST_ATTACHED_USER_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListAttachedUserPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListAttachedUserPolicies {
@@ -2704,7 +2704,7 @@ static CREATE_POLICY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_POLICY_SCHEMA,
     output: &CREATE_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreatePolicyResult",
     input_root: "",
 };
 impl kernel::Operation for CreatePolicy {
@@ -2761,7 +2761,7 @@ static GET_POLICY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_POLICY_SCHEMA,
     output: &GET_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetPolicyResult",
     input_root: "",
 };
 impl kernel::Operation for GetPolicy {
@@ -2910,7 +2910,7 @@ static LIST_POLICIES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_POLICIES_SCHEMA,
     output: &LIST_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListPolicies {
@@ -2983,7 +2983,7 @@ static CREATE_POLICY_VERSION_OPERATION: s::OperationSchema = s::OperationSchema 
     status: 200,
     input: &CREATE_POLICY_VERSION_SCHEMA,
     output: &CREATE_POLICY_VERSION_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreatePolicyVersionResult",
     input_root: "",
 };
 impl kernel::Operation for CreatePolicyVersion {
@@ -3053,7 +3053,7 @@ static GET_POLICY_VERSION_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_POLICY_VERSION_SCHEMA,
     output: &GET_POLICY_VERSION_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetPolicyVersionResult",
     input_root: "",
 };
 impl kernel::Operation for GetPolicyVersion {
@@ -3134,7 +3134,7 @@ static LIST_POLICY_VERSIONS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_POLICY_VERSIONS_SCHEMA,
     output: &LIST_POLICY_VERSIONS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListPolicyVersionsResult",
     input_root: "",
 };
 impl kernel::Operation for ListPolicyVersions {
@@ -3384,7 +3384,7 @@ static LIST_ENTITIES_FOR_POLICY_OPERATION: s::OperationSchema = s::OperationSche
     status: 200,
     input: &LIST_ENTITIES_FOR_POLICY_SCHEMA,
     output: &LIST_ENTITIES_FOR_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListEntitiesForPolicyResult",
     input_root: "",
 };
 impl kernel::Operation for ListEntitiesForPolicy {
@@ -3561,7 +3561,7 @@ static LIST_POLICY_TAGS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_POLICY_TAGS_SCHEMA,
     output: &LIST_POLICY_TAGS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListPolicyTagsResult",
     input_root: "",
 };
 impl kernel::Operation for ListPolicyTags {
@@ -3836,7 +3836,7 @@ static CREATE_SERVICE_LINKED_ROLE_OPERATION: s::OperationSchema = s::OperationSc
     status: 200,
     input: &CREATE_SERVICE_LINKED_ROLE_SCHEMA,
     output: &CREATE_SERVICE_LINKED_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateServiceLinkedRoleResult",
     input_root: "",
 };
 impl kernel::Operation for CreateServiceLinkedRole {
@@ -3893,7 +3893,7 @@ static DELETE_SERVICE_LINKED_ROLE_OPERATION: s::OperationSchema = s::OperationSc
     status: 200,
     input: &DELETE_SERVICE_LINKED_ROLE_SCHEMA,
     output: &DELETE_SERVICE_LINKED_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "DeleteServiceLinkedRoleResult",
     input_root: "",
 };
 impl kernel::Operation for DeleteServiceLinkedRole {
@@ -3963,7 +3963,7 @@ static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_OPERATION: s::OperationSchema = s
     status: 200,
     input: &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_SCHEMA,
     output: &GET_SERVICE_LINKED_ROLE_DELETION_STATUS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetServiceLinkedRoleDeletionStatusResult",
     input_root: "",
 };
 impl kernel::Operation for GetServiceLinkedRoleDeletionStatus {
@@ -4044,7 +4044,7 @@ static CREATE_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: s::OperationSchema = s::Ope
     status: 200,
     input: &CREATE_SERVICE_SPECIFIC_CREDENTIAL_SCHEMA,
     output: &CREATE_SERVICE_SPECIFIC_CREDENTIAL_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateServiceSpecificCredentialResult",
     input_root: "",
 };
 impl kernel::Operation for CreateServiceSpecificCredential {
@@ -4139,7 +4139,7 @@ static LIST_SERVICE_SPECIFIC_CREDENTIALS_OPERATION: s::OperationSchema = s::Oper
     status: 200,
     input: &LIST_SERVICE_SPECIFIC_CREDENTIALS_SCHEMA,
     output: &LIST_SERVICE_SPECIFIC_CREDENTIALS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListServiceSpecificCredentialsResult",
     input_root: "",
 };
 impl kernel::Operation for ListServiceSpecificCredentials {
@@ -4326,7 +4326,7 @@ static RESET_SERVICE_SPECIFIC_CREDENTIAL_OPERATION: s::OperationSchema = s::Oper
     status: 200,
     input: &RESET_SERVICE_SPECIFIC_CREDENTIAL_SCHEMA,
     output: &RESET_SERVICE_SPECIFIC_CREDENTIAL_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ResetServiceSpecificCredentialResult",
     input_root: "",
 };
 impl kernel::Operation for ResetServiceSpecificCredential {
@@ -4407,7 +4407,7 @@ static LIST_INSTANCE_PROFILES_FOR_ROLE_OPERATION: s::OperationSchema = s::Operat
     status: 200,
     input: &LIST_INSTANCE_PROFILES_FOR_ROLE_SCHEMA,
     output: &LIST_INSTANCE_PROFILES_FOR_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListInstanceProfilesForRoleResult",
     input_root: "",
 };
 impl kernel::Operation for ListInstanceProfilesForRole {
@@ -4488,7 +4488,7 @@ static LIST_INSTANCE_PROFILES_OPERATION: s::OperationSchema = s::OperationSchema
     status: 200,
     input: &LIST_INSTANCE_PROFILES_SCHEMA,
     output: &LIST_INSTANCE_PROFILES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListInstanceProfilesResult",
     input_root: "",
 };
 impl kernel::Operation for ListInstanceProfiles {
@@ -4545,7 +4545,7 @@ static GET_INSTANCE_PROFILE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_INSTANCE_PROFILE_SCHEMA,
     output: &GET_INSTANCE_PROFILE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetInstanceProfileResult",
     input_root: "",
 };
 impl kernel::Operation for GetInstanceProfile {
@@ -4607,7 +4607,7 @@ static CREATE_GROUP_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &CREATE_GROUP_SCHEMA,
     output: &CREATE_GROUP_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "CreateGroupResult",
     input_root: "",
 };
 impl kernel::Operation for CreateGroup {
@@ -4683,7 +4683,7 @@ static GET_GROUP_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_GROUP_SCHEMA,
     output: &GET_GROUP_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetGroupResult",
     input_root: "",
 };
 impl kernel::Operation for GetGroup {
@@ -4799,7 +4799,7 @@ static LIST_GROUPS_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_GROUPS_SCHEMA,
     output: &LIST_GROUPS_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListGroupsResult",
     input_root: "",
 };
 impl kernel::Operation for ListGroups {
@@ -4872,7 +4872,7 @@ static LIST_GROUPS_FOR_USER_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_GROUPS_FOR_USER_SCHEMA,
     output: &LIST_GROUPS_FOR_USER_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListGroupsForUserResult",
     input_root: "",
 };
 impl kernel::Operation for ListGroupsForUser {
@@ -5148,7 +5148,7 @@ static GET_GROUP_POLICY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_GROUP_POLICY_SCHEMA,
     output: &GET_GROUP_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetGroupPolicyResult",
     input_root: "",
 };
 impl kernel::Operation for GetGroupPolicy {
@@ -5286,7 +5286,7 @@ static LIST_GROUP_POLICIES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_GROUP_POLICIES_SCHEMA,
     output: &LIST_GROUP_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListGroupPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListGroupPolicies {
@@ -5492,7 +5492,7 @@ static LIST_ATTACHED_GROUP_POLICIES_OPERATION: s::OperationSchema = s::Operation
     status: 200,
     input: &LIST_ATTACHED_GROUP_POLICIES_SCHEMA,
     output: &LIST_ATTACHED_GROUP_POLICIES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListAttachedGroupPoliciesResult",
     input_root: "",
 };
 impl kernel::Operation for ListAttachedGroupPolicies {
@@ -5535,7 +5535,7 @@ static GET_ACCOUNT_SUMMARY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_ACCOUNT_SUMMARY_SCHEMA,
     output: &GET_ACCOUNT_SUMMARY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetAccountSummaryResult",
     input_root: "",
 };
 impl kernel::Operation for GetAccountSummary {
@@ -5605,7 +5605,7 @@ static LIST_ACCOUNT_ALIASES_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &LIST_ACCOUNT_ALIASES_SCHEMA,
     output: &LIST_ACCOUNT_ALIASES_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "ListAccountAliasesResult",
     input_root: "",
 };
 impl kernel::Operation for ListAccountAliases {
@@ -5796,7 +5796,7 @@ static SIMULATE_PRINCIPAL_POLICY_OPERATION: s::OperationSchema = s::OperationSch
     status: 200,
     input: &SIMULATE_PRINCIPAL_POLICY_SCHEMA,
     output: &SIMULATE_PRINCIPAL_POLICY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "SimulatePrincipalPolicyResult",
     input_root: "",
 };
 impl kernel::Operation for SimulatePrincipalPolicy {

@@ -245,7 +245,7 @@ static ASSUME_ROLE_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &ASSUME_ROLE_SCHEMA,
     output: &ASSUME_ROLE_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "AssumeRoleResult",
     input_root: "",
 };
 impl kernel::Operation for AssumeRole {
@@ -289,7 +289,7 @@ static GET_CALLER_IDENTITY_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_CALLER_IDENTITY_SCHEMA,
     output: &GET_CALLER_IDENTITY_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetCallerIdentityResult",
     input_root: "",
 };
 impl kernel::Operation for GetCallerIdentity {
@@ -405,7 +405,7 @@ static GET_SESSION_TOKEN_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_SESSION_TOKEN_SCHEMA,
     output: &GET_SESSION_TOKEN_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetSessionTokenResult",
     input_root: "",
 };
 impl kernel::Operation for GetSessionToken {
@@ -462,7 +462,7 @@ static GET_ACCESS_KEY_INFO_OPERATION: s::OperationSchema = s::OperationSchema {
     status: 200,
     input: &GET_ACCESS_KEY_INFO_SCHEMA,
     output: &GET_ACCESS_KEY_INFO_OUTPUT_SCHEMA,
-    result_wrapper: "",
+    result_wrapper: "GetAccessKeyInfoResult",
     input_root: "",
 };
 impl kernel::Operation for GetAccessKeyInfo {

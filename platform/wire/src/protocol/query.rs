@@ -26,7 +26,10 @@ impl Form {
         let mut root = Node::default();
         for (count, (name, value)) in form_urlencoded::parse(text).enumerate() {
             if count == PARAMETERS || name.split('.').count() > DEPTH {
-                return Err(Fault::client("MalformedInput", format!("More than {PARAMETERS} parameters, or a name of more than {DEPTH} parts")));
+                return Err(Fault::client(
+                    "MalformedInput",
+                    format!("More than {PARAMETERS} parameters, or a name of more than {DEPTH} parts"),
+                ));
             }
             let mut node = &mut root;
             for part in name.split('.') {
@@ -70,14 +73,19 @@ impl<'a> QueryReader<'a> {
 
     /// Numbered children in the order of their numbers.
     fn numbered(node: &Node) -> Vec<&Node> {
-        let mut items: Vec<(u32, &Node)> = node.children.iter().filter_map(|(name, item)| Some((name.parse().ok()?, item))).collect();
+        let mut items: Vec<(u32, &Node)> =
+            node.children.iter().filter_map(|(name, item)| Some((name.parse().ok()?, item))).collect();
         items.sort_by_key(|(number, _)| *number);
         items.into_iter().map(|(_, item)| item).collect()
     }
 }
 
 impl Reader for QueryReader<'_> {
-    fn structure(&self, schema: &'static Structure, each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn structure(
+        &self,
+        schema: &'static Structure,
+        each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         for (index, member) in schema.members.iter().enumerate() {
             let name = if self.ec2 { member.ec2 } else { member.wire };
             if let Some(node) = self.node.children.get(name) {
@@ -86,14 +94,26 @@ impl Reader for QueryReader<'_> {
         }
         Ok(())
     }
-    fn list(&self, schema: &'static List, each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn list(
+        &self,
+        schema: &'static List,
+        each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         // EC2's lists are always flat. Query names its items `member` unless the model says otherwise; clients differ in
         // which of the two they send, and both are understood.
-        let around = if self.ec2 || schema.flat { Some(self.node) } else { ["member", schema.item].iter().find_map(|name| self.node.children.get(*name)) };
+        let around = if self.ec2 || schema.flat {
+            Some(self.node)
+        } else {
+            ["member", schema.item].iter().find_map(|name| self.node.children.get(*name))
+        };
         let items = around.map(Self::numbered).unwrap_or_default();
         items.into_iter().try_for_each(|item| each(&self.at(item)))
     }
-    fn map(&self, schema: &'static Map, each: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn map(
+        &self,
+        schema: &'static Map,
+        each: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let around = if schema.flat { Some(self.node) } else { self.node.children.get("entry") };
         for entry in around.map(Self::numbered).unwrap_or_default() {
             let key = entry.children.get(schema.key).and_then(|key| key.value.as_deref());

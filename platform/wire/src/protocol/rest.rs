@@ -42,7 +42,8 @@ pub fn labels(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
 impl RestRequest {
     /// Takes a request apart.
     pub fn new(head: &Parts, labels: BTreeMap<String, String>, body: Bytes) -> Self {
-        let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let query =
+            form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         Self { labels, query, headers: head.headers.clone(), body }
     }
 
@@ -76,26 +77,41 @@ fn whole<T>() -> Result<T, Fault> {
 }
 
 impl Reader for RestReader<'_> {
-    fn structure(&self, schema: &'static Structure, each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn structure(
+        &self,
+        schema: &'static Structure,
+        each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         for (index, member) in schema.members.iter().enumerate() {
             if let Some(text) = self.text_at(member) {
                 each(index, &TextReader(text))?;
-            } else if let (At::Payload, Type::Structure(_), Some(body)) = (member.at, &member.ty, &self.body) {
+            } else if let (At::Payload, Type::Structure(_), Some(body)) = (member.at, &member.ty, &self.body)
+            {
                 each(index, &XmlReader::new(body))?;
             }
         }
         match &self.body {
-            Some(body) => XmlReader::new(body).structure(schema, &mut |index, value| match schema.members[index].at {
-                At::Body | At::Attribute => each(index, value),
-                _ => Ok(()),
-            }),
+            Some(body) => {
+                XmlReader::new(body).structure(schema, &mut |index, value| match schema.members[index].at {
+                    At::Body | At::Attribute => each(index, value),
+                    _ => Ok(()),
+                })
+            }
             None => Ok(()),
         }
     }
-    fn list(&self, _: &'static List, _: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn list(
+        &self,
+        _: &'static List,
+        _: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         whole()
     }
-    fn map(&self, _: &'static Map, _: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn map(
+        &self,
+        _: &'static Map,
+        _: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         whole()
     }
     fn boolean(&self) -> Result<bool, Fault> {
@@ -127,7 +143,9 @@ pub fn answer(schema: &OperationSchema, output: &dyn AnyShape) -> (HeaderMap, By
     out.close(root);
     let mut headers = HeaderMap::new();
     for (name, value) in std::mem::take(&mut out.headers) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
+        {
             headers.insert(name, value);
         }
     }

@@ -28,7 +28,9 @@ pub struct Element {
 
 /// Reads a document: no DTD, no entities but XML's own, at most [`DEPTH`] levels.
 pub fn parse(body: &[u8]) -> Result<Element, Fault> {
-    let bad = |e: &dyn std::fmt::Display| Fault::client("MalformedXML", format!("The body is not well-formed XML: {e}"));
+    let bad = |e: &dyn std::fmt::Display| {
+        Fault::client("MalformedXML", format!("The body is not well-formed XML: {e}"))
+    };
     let body = std::str::from_utf8(body).map_err(|e| bad(&e))?;
     let mut reader = quick_xml::Reader::from_str(body);
     let mut stack = vec![Element::default()];
@@ -46,7 +48,10 @@ pub fn parse(body: &[u8]) -> Result<Element, Fault> {
                 attach(&mut stack, element);
             }
             Event::End(_) => {
-                let element = stack.pop().filter(|_| !stack.is_empty()).ok_or_else(|| bad(&"an end without a start"))?;
+                let element = stack
+                    .pop()
+                    .filter(|_| !stack.is_empty())
+                    .ok_or_else(|| bad(&"an end without a start"))?;
                 attach(&mut stack, element);
             }
             Event::Text(text) => append(&mut stack, &text.xml10_content()),
@@ -121,10 +126,15 @@ impl<'a> XmlReader<'a> {
 }
 
 impl Reader for XmlReader<'_> {
-    fn structure(&self, schema: &'static Structure, each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn structure(
+        &self,
+        schema: &'static Structure,
+        each: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         for (index, member) in schema.members.iter().enumerate() {
             if member.at == At::Attribute {
-                let found = self.0.first().and_then(|e| e.attributes.iter().find(|(name, _)| name == member.wire));
+                let found =
+                    self.0.first().and_then(|e| e.attributes.iter().find(|(name, _)| name == member.wire));
                 if let Some((_, value)) = found {
                     each(index, &TextReader(value))?;
                 }
@@ -138,13 +148,21 @@ impl Reader for XmlReader<'_> {
         }
         Ok(())
     }
-    fn list(&self, schema: &'static List, each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn list(
+        &self,
+        schema: &'static List,
+        each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         if schema.flat {
             return self.0.iter().try_for_each(|item| each(&XmlReader::new(item)));
         }
         self.children().filter(|c| c.name == schema.item).try_for_each(|item| each(&XmlReader::new(item)))
     }
-    fn map(&self, schema: &'static Map, each: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn map(
+        &self,
+        schema: &'static Map,
+        each: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let entries: Vec<&Element> = if schema.flat { self.0.clone() } else { self.children().collect() };
         for entry in entries {
             let part = |name| entry.children.iter().find(|child| child.name == name);
@@ -179,19 +197,38 @@ pub struct TextReader<'a>(pub &'a str);
 
 impl TextReader<'_> {
     fn wrong<T>(&self, expected: &str) -> Result<T, Fault> {
-        Err(serialization(format!("Expected {expected}, found '{}'", self.0.chars().take(100).collect::<String>())))
+        Err(serialization(format!(
+            "Expected {expected}, found '{}'",
+            self.0.chars().take(100).collect::<String>()
+        )))
     }
 }
 
 impl Reader for TextReader<'_> {
-    fn structure(&self, _: &'static Structure, _: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn structure(
+        &self,
+        _: &'static Structure,
+        _: &mut dyn FnMut(usize, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         if self.0.is_empty() { Ok(()) } else { self.wrong("a structure") }
     }
-    fn list(&self, _: &'static List, each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn list(
+        &self,
+        _: &'static List,
+        each: &mut dyn FnMut(&dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         // A header's list stands in one line.
-        self.0.split(',').map(str::trim).filter(|item| !item.is_empty()).try_for_each(|item| each(&TextReader(item)))
+        self.0
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .try_for_each(|item| each(&TextReader(item)))
     }
-    fn map(&self, _: &'static Map, _: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>) -> Result<(), Fault> {
+    fn map(
+        &self,
+        _: &'static Map,
+        _: &mut dyn FnMut(&str, &dyn Reader) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         if self.0.is_empty() { Ok(()) } else { self.wrong("a map") }
     }
     fn boolean(&self) -> Result<bool, Fault> {
@@ -238,8 +275,16 @@ pub struct XmlWriter {
 enum Frame {
     /// Its element has this name; empty at the root, whose element the caller writes.
     Structure(&'static str),
-    List { item: &'static str, around: &'static str },
-    Map { entry: &'static str, key: &'static str, value: &'static str, around: &'static str },
+    List {
+        item: &'static str,
+        around: &'static str,
+    },
+    Map {
+        entry: &'static str,
+        key: &'static str,
+        value: &'static str,
+        around: &'static str,
+    },
 }
 
 impl XmlWriter {
