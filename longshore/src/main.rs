@@ -1,10 +1,12 @@
 //! AWS CodePipeline that you own: the binary. See docs/ARCHITECTURE.md.
 
 mod cli;
+mod client;
 mod doctor;
 mod env;
 mod exit;
 mod pause;
+mod watch;
 
 use clap::Parser;
 
@@ -22,6 +24,7 @@ fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
     match command {
         Command::Env(options) => env::print(&options),
         Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
+        Command::Watch(options) => runtime()?.block_on(watch::run(&options)),
         Command::Pause => Ok(pause::run()),
         _ => Err(Exit::failed("this command is not built yet")),
     }

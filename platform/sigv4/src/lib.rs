@@ -13,6 +13,7 @@ mod claim;
 pub mod git;
 mod key;
 mod refusal;
+pub mod sign;
 #[cfg(test)]
 mod tests;
 mod time;
