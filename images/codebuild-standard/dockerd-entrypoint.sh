@@ -9,7 +9,14 @@ if ! docker version >/dev/null 2>&1; then
     # The engine's containers must stay below the build's own cgroup, or they escape its limits and outlive it.
     # The container shares the host's cgroup namespace, so the path stands in /proc. v1 has a line per controller.
     parent=$(sed -n -e 's/^[0-9]*:memory://p' -e 's/^0:://p' /proc/self/cgroup | head -n 1)
-    # What a builder that was killed left behind.
+    # v2 forbids a cgroup both processes and controlled children: ours move one level down.
+    if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+        own=/sys/fs/cgroup${parent%/}
+        mkdir -p "$own/init"
+        while read -r pid; do echo "$pid" >"$own/init/cgroup.procs" || :; done <"$own/cgroup.procs" 2>/dev/null
+        sed -e 's/ / +/g' -e 's/^/+/' "$own/cgroup.controllers" >"$own/cgroup.subtree_control" || :
+    fi
+    # What an engine that was killed left behind.
     rm -f /var/run/docker.pid
     setsid dockerd --host=unix:///var/run/docker.sock --cgroup-parent="${parent%/}/docker" \
         >"$log" 2>&1 </dev/null &
