@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# The one static binary, as the demo, the end-to-end tests and the benchmarks use it. Needs say.sh and ROOT.
+
+# Static, since it is mounted into containers of any image. The flag stands here and not in .cargo/config.toml:
+# there it would reach the host's own builds too, and a procedural macro cannot be static. With --target cargo
+# keeps it from build scripts and macros.
+binary_build() {
+    say "longshore: building the binary (release, static)"
+    (cd "$ROOT" && RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+        cargo build --release --locked --target "$(host_target)" --package longshore)
+    BINARY=$(binary_path)
+    [ -x "$BINARY" ] || die "cargo built no $BINARY"
+}
+
+# The binary that was built before; what it started can be ended by it, however old it is.
+binary_find() {
+    BINARY=$(binary_path)
+    [ -x "$BINARY" ] || binary_build
+}
+
+binary_path() { printf '%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}/$(host_target)/release/longshore"; }
+
+host_target() { rustc -vV | sed -n 's/^host: //p'; }
+
+# A load balancer listens on port 80, which takes root or this capability.
+binary_permit() {
+    [ "$(id -u)" = 0 ] && return
+    getcap "$BINARY" 2>/dev/null | grep -q cap_net_bind_service && return
+    note "letting the binary listen on port 80 (setcap), for the load balancers"
+    as_root setcap cap_net_bind_service=+ep "$BINARY"
+}
