@@ -1,0 +1,101 @@
+//! The connection to Docker, and what its errors mean.
+use std::time::Duration;
+
+use bollard::errors::Error as Docker;
+use engine::{Error, Info, Result};
+use tokio::sync::OnceCell;
+
+use crate::Inner;
+
+/// Of a single answer. Stopping a container with its grace is the slowest.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A client whose API version is agreed upon when the engine first answers.
+pub(crate) struct Client {
+    host: Option<String>,
+    agreed: OnceCell<bollard::Docker>,
+}
+
+impl Client {
+    pub(crate) fn new(host: Option<String>) -> Self {
+        Self { host, agreed: OnceCell::new() }
+    }
+
+    pub(crate) async fn get(&self) -> Result<&bollard::Docker> {
+        self.agreed
+            .get_or_try_init(|| async {
+                let client = match &self.host {
+                    Some(host) => bollard::Docker::connect_with_host(host),
+                    None => bollard::Docker::connect_with_defaults(),
+                };
+                client?.with_timeout(TIMEOUT).negotiate_version().await
+            })
+            .await
+            .map_err(error)
+    }
+}
+
+impl Inner {
+    pub(crate) async fn info(&self) -> Result<Info> {
+        let client = self.client.get().await?;
+        let info = client.info().await.map_err(error)?;
+        let version = info.server_version.unwrap_or_default();
+        Ok(Info {
+            version: format!("Docker {version} (API {})", client.client_version()),
+            cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            memory: info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+            architecture: match info.architecture.as_deref() {
+                Some("x86_64") => "amd64".into(),
+                Some("aarch64") => "arm64".into(),
+                other => other.unwrap_or_default().into(),
+            },
+            enters_namespaces: crate::enter::may_enter(),
+        })
+    }
+}
+
+/// The HTTP status of an answer, if it is one.
+pub(crate) fn code(error: &Docker) -> Option<u16> {
+    match error {
+        Docker::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// The engine's own words.
+pub(crate) fn words(error: &Docker) -> String {
+    match error {
+        Docker::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Docker::DockerStreamError { error } => error.trim().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// An error that has no better meaning where it occurred.
+pub(crate) fn error(error: Docker) -> Error {
+    match error {
+        Docker::HyperLegacyError { .. }
+        | Docker::HyperResponseError { .. }
+        | Docker::IOError { .. }
+        | Docker::RequestTimeoutError
+        | Docker::SocketNotFoundError(_) => Error::Unreachable(cause(&error)),
+        other => Error::Engine(words(&other)),
+    }
+}
+
+/// The innermost cause: "connection refused" rather than "client error".
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Takes "there is none" (404) and "it is so already" (304) for success.
+pub(crate) fn fine(result: Result<(), Docker>) -> Result<()> {
+    match result {
+        Err(e) if matches!(code(&e), Some(304 | 404)) => Ok(()),
+        other => other.map_err(error),
+    }
+}
