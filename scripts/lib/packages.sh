@@ -10,7 +10,9 @@ demo  | has curl              | curl                     | asks the deployed pag
 demo  | has jq                | jq                       | the scripts read JSON with it
 demo  | has dig               | bind9-dnsutils           | dig asks the DNS server of Route 53
 demo  | has_engine            | docker.io                | the Docker Engine runs builds and tasks
-demo  | has nft               | nftables                 | security groups inside the tasks own networks
+demo  | has_apparmor          | apparmor                 | where the kernel has AppArmor, Docker needs its parser
+demo  | has setcap            | libcap2-bin              | lets the binary use port 80 without being root
+demo  | has nft               | nftables                 | security groups, inside the network of each task
 demo  | has debootstrap       | debootstrap              | makes the base images; none is pulled
 demo  | has_debian_keyring    | debian-archive-keyring   | verifies what debootstrap fetches
 demo  | has_venv              | python3-venv             | a private home for the current AWS CLI
@@ -28,10 +30,12 @@ has_engine() { has docker && { has dockerd || engine_answers; }; }
 has_debian_keyring() { [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
-# Debian 12 has AWS CLI 2; Ubuntu has 1 or none, and the tests that need 2 say so there.
-has_aws2() {
-    [ -x /usr/bin/aws ] || ! apt-cache policy awscli 2>/dev/null | grep -q 'Candidate: 2\.'
+has_apparmor() {
+    [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || has apparmor_parser
 }
+
+# Debian has AWS CLI 2; Ubuntu has 1 or none, and the tests that need 2 pass it over there.
+has_aws2() { [ -x /usr/bin/aws ] || ! grep -qx 'ID=debian' /etc/os-release; }
 
 # Whether PURPOSE ($1) includes what is marked for $2.
 purpose_includes() { [ "$2" = demo ] || [ "$1" = "$2" ] || [ "$1" = all ]; }
