@@ -1,1 +1,13 @@
-//! The real binary driven by unmodified clients.
+//! The real binary driven by unmodified clients: what the suite's tests share.
+//!
+//! A [`Server`] is `longshore up` on a folder, ports and a load-balancer range of its own, so that any number run side
+//! by side; dropping it ends it and all it started. [`Client`]s are the `aws` CLIs, git, docker and curl with the
+//! environment that `longshore env` prints. The suite expects what `scripts/setup --for test` installs.
+
+pub mod client;
+mod server;
+mod wait;
+
+pub use client::{Client, Outcome};
+pub use server::Server;
+pub use wait::{eventually, within};

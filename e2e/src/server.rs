@@ -1,0 +1,166 @@
+//! `longshore up`, as a test runs it.
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::client::{Client, root};
+
+/// A server of the test's own. Dropping it ends everything that it started.
+pub struct Server {
+    folder: TempDir,
+    child: Option<Child>,
+    listen: String,
+    dns: String,
+    lb_cidr: String,
+}
+
+impl Server {
+    /// Starts one on an empty folder.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("longshore-e2e-")
+            .tempdir()
+            .unwrap_or_else(|e| panic!("a folder: {e}"));
+        let mut server = Self { folder, child: None, listen: free(), dns: free(), lb_cidr: range() };
+        server.up();
+        server
+    }
+
+    /// Starts it (again) on the same folder and ports, and waits until it is ready.
+    pub fn up(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("longshore.log"))
+            .unwrap_or_else(|e| panic!("a log: {e}"));
+        let mut child = Command::new(binary())
+            .args(["up", "--data"])
+            .arg(self.data())
+            .args(["--listen", &self.listen, "--dns", &self.dns, "--lb-cidr", &self.lb_cidr])
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}", binary().display()));
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap_or_else(|| panic!("no stdout"));
+        let read = BufReader::new(stdout).read_line(&mut line);
+        assert!(read.is_ok() && line.starts_with("ready"), "longshore up said {line:?}\n{}", self.log());
+        self.child = Some(child);
+    }
+
+    /// `kill -9` of the control plane, waited for.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// SIGTERM to the control plane, waited for: edge and tasks go on.
+    pub fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if let Some(mut child) = self.child.take() {
+            drop(kill(Pid::from_raw(child.id().cast_signed()), signal));
+            drop(child.wait());
+        }
+    }
+
+    /// A client with root's credentials.
+    pub fn client(&self) -> Client {
+        let output = Command::new(binary())
+            .args(["env", "--data"])
+            .arg(self.data())
+            .output()
+            .unwrap_or_else(|e| panic!("env: {e}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let pairs = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+        let env: BTreeMap<String, String> =
+            pairs.map(|(k, v)| (k.to_owned(), v.trim_matches('\'').to_owned())).collect();
+        let home = self.dir().join("client");
+        std::fs::create_dir_all(&home).unwrap_or_else(|e| panic!("{e}"));
+        Client::new(env, &home)
+    }
+
+    /// Where the test keeps its files.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.dir().join("data")
+    }
+
+    /// `127.0.0.1:PORT` of the DNS server.
+    pub fn dns(&self) -> &str {
+        &self.dns
+    }
+
+    /// `127.0.0.1:PORT` of the endpoint.
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// What the server has said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("longshore.log")).unwrap_or_default()
+    }
+
+    /// Runs the binary.
+    pub fn longshore(&self, args: &[&str]) -> std::process::Output {
+        Command::new(binary()).args(args).output().unwrap_or_else(|e| panic!("{}: {e}", binary().display()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        drop(
+            Command::new(binary())
+                .args(["down", "--data"])
+                .arg(self.data())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status(),
+        );
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(80).collect();
+            eprintln!("--- the server's last lines ---");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// The binary under test: the demo's release build, or another by `LONGSHORE_BIN`.
+fn binary() -> PathBuf {
+    let built = || {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        target.join("x86_64-unknown-linux-gnu/release/longshore")
+    };
+    std::env::var_os("LONGSHORE_BIN").map_or_else(built, PathBuf::from)
+}
+
+fn free() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|e| panic!("a port: {e}"));
+    listener.local_addr().map(|a| a.to_string()).unwrap_or_else(|e| panic!("a port: {e}"))
+}
+
+/// A load-balancer range that no other test of this run has; processes differ by their id.
+fn range() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add((std::process::id() % 97) as u16 * 17);
+    format!("127.{}.{}.0/24", 64 + n / 250 % 100, n % 250)
+}
