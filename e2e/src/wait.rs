@@ -18,6 +18,12 @@ pub fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>
             return answer;
         }
         assert!(Instant::now() < end, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        pause();
     }
+}
+
+/// The one place where the suite sleeps.
+#[allow(clippy::disallowed_methods, reason = "other programs give no wake")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command-line tool prints")]
 
 mod codegen;
+mod tidy;
 
 use clap::Parser;
 
@@ -14,6 +15,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Checks file lengths and banned words.
+    Tidy,
     /// Prunes botocore's service models into models/ by models/allow.json.
     Models {
         /// botocore's data folder.
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> Result<(), String> {
     match Command::parse() {
         Command::Codegen { check } => codegen::run(check),
+        Command::Tidy => tidy::run(),
         Command::Models { botocore } => codegen::prune::run(&botocore),
     }
 }

@@ -1,0 +1,37 @@
+//! The configuration file: what has no option of its own. docs/configuration.md describes it.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::exit::Exit;
+
+/// Largest configuration file, in bytes.
+const SIZE: u64 = 1 << 20;
+
+/// The file's content; an empty file is fine.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Which image stands for a curated build image: `aws/codebuild/standard:7.0: registry/my-image`.
+    pub build_images: BTreeMap<String, String>,
+    /// `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent: default, always, once, prefer-cached.
+    pub image_pull_behavior: Option<String>,
+}
+
+impl Config {
+    /// Reads it, if one is named.
+    pub fn load(path: Option<&Path>) -> Result<Self, Exit> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let wrong = |e: &dyn std::fmt::Display| Exit::configuration(format!("{}: {e}", path.display()));
+        let size = std::fs::metadata(path).map_err(|e| wrong(&e))?.len();
+        if size > SIZE {
+            return Err(wrong(&format!("it is larger than {SIZE} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(&text).map_err(|e| wrong(&e))
+    }
+}
