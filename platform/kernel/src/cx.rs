@@ -39,6 +39,21 @@ pub enum PrincipalKind {
     },
     /// A Longshore service acting for itself, as AWS's do (by service principal, `ecs.amazonaws.com`). Only in process.
     Service(&'static str),
+    /// Nobody: a request without a signature. Only a resource's own policy can allow it anything.
+    Anonymous,
+}
+
+impl Principal {
+    /// Nobody. Its account is no account, so that no policy means it by one.
+    pub fn anonymous() -> Self {
+        Self {
+            arn: "anonymous".into(),
+            account: "anonymous".into(),
+            id: "anonymous".into(),
+            kind: PrincipalKind::Anonymous,
+            session_policies: Vec::new(),
+        }
+    }
 }
 
 /// One permission that a call needs.
