@@ -14,7 +14,7 @@ pub const MAX_FRAME: u32 = 64 << 20;
 
 /// From the control plane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Down {
     /// What to serve from now on.
     Snapshot(Box<Snapshot>),
@@ -24,7 +24,7 @@ pub enum Down {
 
 /// From the edge. The first is sent at once, before anything is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Up {
     /// Its state.
     Report(Report),
@@ -113,9 +113,9 @@ mod tests {
         };
         assert_eq!(*got, sent);
 
-        let newer = read(br#"{"version":9,"message":{"type":"teleport","to":1}}"#).await.unwrap_err();
+        let newer = read(br#"{"version":9,"message":{"teleport":1}}"#).await.unwrap_err();
         assert!(matches!(newer, FrameError::Version(9)) && newer.in_step());
-        let odd = read(br#"{"version":1,"message":{"type":"teleport"}}"#).await.unwrap_err();
+        let odd = read(br#"{"version":1,"message":{"teleport":2}}"#).await.unwrap_err();
         assert!(matches!(odd, FrameError::Shape(_)) && odd.in_step());
         let huge = read_frame::<Down>(&mut (MAX_FRAME + 1).to_be_bytes().as_slice()).await.unwrap_err();
         assert!(matches!(huge, FrameError::TooLarge(_)) && !huge.in_step());
