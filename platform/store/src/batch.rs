@@ -114,6 +114,11 @@ impl Batch {
         self.ops.is_empty() && self.refused.is_none()
     }
 
+    /// How many operations it has; [`limits::BATCH`] at most.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
     /// Everything of another batch too.
     pub fn and(mut self, other: Self) -> Self {
         self.expects.extend(other.expects);

@@ -3,10 +3,11 @@ use std::fmt;
 
 const TEXT: u8 = 0x02;
 const NUMBER: u8 = 0x15;
+const ESCAPE: u8 = 0x01;
 
 /// A key: (account, region, further parts). Global services leave the region empty.
 ///
-/// Text is tagged, NUL-escaped and terminated, numbers are tagged and big-endian: `("ab", "c")` and `("a", "bc")`
+/// Text is tagged, escaped and terminated, numbers are tagged and big-endian: `("ab", "c")` and `("a", "bc")`
 /// differ, and a key of whole parts is a prefix of exactly the keys that begin with these parts.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub(crate) Vec<u8>);
@@ -100,12 +101,13 @@ impl Key {
     }
 }
 
+/// Bytes 0 and 1 are written as two, so that 0 only ever ends a text, and the order stays.
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.push(TEXT);
     for byte in text.bytes() {
-        bytes.push(byte);
-        if byte == 0 {
-            bytes.push(0xFF);
+        match byte {
+            0 | ESCAPE => bytes.extend([ESCAPE, byte + 1]),
+            byte => bytes.push(byte),
         }
     }
 }
@@ -119,18 +121,18 @@ fn take(bytes: &[u8]) -> Option<(Part, &[u8])> {
         _ => {
             let (mut text, mut at) = (Vec::new(), 1);
             loop {
-                match (*bytes.get(at)?, bytes.get(at + 1)) {
-                    (0, Some(0xFF)) => {
-                        text.push(0);
-                        at += 2;
-                    }
-                    (0, _) => {
+                match *bytes.get(at)? {
+                    0 => {
                         return Some((
                             Part::Text(String::from_utf8_lossy(&text).into_owned()),
                             &bytes[at + 1..],
                         ));
                     }
-                    (byte, _) => {
+                    ESCAPE => {
+                        text.push(bytes.get(at + 1)?.saturating_sub(1));
+                        at += 2;
+                    }
+                    byte => {
                         text.push(byte);
                         at += 1;
                     }
@@ -199,7 +201,7 @@ mod tests {
     }
 
     fn part() -> impl Strategy<Value = Part> {
-        prop_oneof!["[\\x00a-c\u{ff}]{0,4}".prop_map(Part::Text), any::<u64>().prop_map(Part::Number)]
+        prop_oneof!["[\\x00-\\x03a-c\u{ff}]{0,4}".prop_map(Part::Text), any::<u64>().prop_map(Part::Number)]
     }
 
     proptest! {
@@ -216,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn text_sorts_as_text(a in "\\PC{0,6}", b in "\\PC{0,6}") {
+        fn text_sorts_as_text(a in "[\\x00-\\x03ab\u{ff}]{0,4}", b in "[\\x00-\\x03ab\u{ff}]{0,4}") {
             prop_assert_eq!(Key::all().text(&a).cmp(&Key::all().text(&b)), a.cmp(&b));
             let (start, end) = Key::all().starting(&a).range();
             let other = Key::all().text(&b);

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::apply::{signed, unsigned};
 use crate::rows::page;
-use crate::{Error, Key, Result, Store, sql};
+use crate::{Batch, Error, Key, Result, Store, sql};
 
 /// A published message.
 #[derive(Clone, Debug)]
@@ -30,10 +30,25 @@ impl Store {
         found.into_iter().map(message).collect()
     }
 
-    /// Up to where a consumer has dealt with a topic; 0 at first. A consumer that is to hear everything commits
-    /// `advance(topic, name, 0, 0)` before it relies on messages being kept for it.
+    /// Up to where a consumer has dealt with a topic. One that is new is made known first: from then on, messages
+    /// are kept for it until it has advanced past them.
+    pub async fn subscribe(&self, topic: &'static str, consumer: &'static str) -> Result<u64> {
+        if let Some(cursor) = self.known(topic, consumer).await? {
+            return Ok(cursor);
+        }
+        match self.commit(Batch::new().advance(topic, consumer, 0, 0)).await {
+            Err(error) if !error.is_conflict() => Err(error),
+            _ => self.cursor(topic, consumer).await,
+        }
+    }
+
+    /// A consumer's cursor; 0 when it has not subscribed.
     pub async fn cursor(&self, topic: &'static str, consumer: &'static str) -> Result<u64> {
+        Ok(self.known(topic, consumer).await?.unwrap_or(0))
+    }
+
+    async fn known(&self, topic: &'static str, consumer: &'static str) -> Result<Option<u64>> {
         let query = sqlx::query_scalar(sql::CURSOR).bind(topic).bind(consumer);
-        Ok(query.fetch_optional(self.reader()?).await?.map_or(0, unsigned))
+        Ok(query.fetch_optional(self.reader()?).await?.map(unsigned))
     }
 }
