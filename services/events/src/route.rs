@@ -1,0 +1,104 @@
+//! From events to deliveries.
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kernel::{Fault, Fut};
+use serde_json::Value;
+use store::{Batch, EVENTS, Key, Message, Record};
+use tokio::sync::Notify;
+use work::{Next, Worker};
+
+use crate::error::Error;
+use crate::pattern::Pattern;
+use crate::records::{Delivery, Rule, delivery_key};
+use crate::{Events, limits};
+
+const CONSUMER: &str = "events.rules";
+
+/// Reads events and makes a delivery for each target of each rule that matches.
+pub(crate) struct Route(pub Arc<Events>);
+
+impl Worker for Route {
+    fn name(&self) -> String {
+        "events.route".into()
+    }
+    fn wake(&self) -> Arc<Notify> {
+        self.0.store.watch(&[EVENTS])
+    }
+    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
+        Box::pin(async {
+            let routed = self.0.route().await?;
+            Ok(if routed == limits::ROUTED { Next::Again } else { Next::Idle })
+        })
+    }
+}
+
+/// Enabled rules with their patterns, by account and region.
+type Rules = HashMap<(String, String), Arc<Vec<(Rule, Pattern)>>>;
+
+impl Events {
+    /// Routes a page of events; answers how many it read.
+    async fn route(&self) -> Result<usize, Error> {
+        let mut cursor = self.store.subscribe(EVENTS, CONSUMER).await?;
+        let messages = self.store.messages(EVENTS, cursor, limits::ROUTED).await?;
+        let mut rules = Rules::new();
+        let mut batch = Batch::new();
+        for (index, message) in messages.iter().enumerate() {
+            batch = self.deliveries(batch, message, &mut rules).await?;
+            if batch.len() >= limits::ROUTE_OPS || index + 1 == messages.len() {
+                let advanced = std::mem::take(&mut batch).advance(EVENTS, CONSUMER, cursor, message.seq);
+                self.store.commit(advanced).await?;
+                cursor = message.seq;
+            }
+        }
+        Ok(messages.len())
+    }
+
+    async fn deliveries(
+        &self,
+        mut batch: Batch,
+        message: &Message,
+        rules: &mut Rules,
+    ) -> Result<Batch, Error> {
+        let event = &message.payload;
+        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (account, region, id) = (text("account"), text("region"), text("id"));
+        let now = self.clock.now();
+        for (rule, pattern) in self.rules(&account, &region, rules).await?.iter() {
+            if !pattern.matches(event) {
+                continue;
+            }
+            for (target_id, target) in &rule.targets {
+                let key = delivery_key(&account, &region, &id, &rule.name, target_id);
+                let (event, rule) = (event.clone(), rule.name.clone());
+                let target = target.clone();
+                let delivery = Delivery { event, rule, target, since: now, failures: 0, error: None };
+                batch = batch.put(&key, &delivery).timer(Delivery::TABLE, &key, now, &());
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn rules(
+        &self,
+        account: &str,
+        region: &str,
+        known: &mut Rules,
+    ) -> Result<Arc<Vec<(Rule, Pattern)>>, Error> {
+        let place = (account.to_owned(), region.to_owned());
+        if let Some(rules) = known.get(&place) {
+            return Ok(rules.clone());
+        }
+        let rows = self.store.all::<Rule>(Key::new(account, region)).await?;
+        let parsed = rows.into_iter().filter(|row| row.value.enabled).filter_map(|row| {
+            // It was checked when it was put: a pattern that this version refuses must not stop the others.
+            let pattern = Pattern::parse(&row.value.pattern);
+            let pattern =
+                pattern.inspect_err(|error| tracing::error!(rule = row.value.name, %error, "unreadable"));
+            Some((row.value, pattern.ok()?))
+        });
+        let rules = Arc::new(parsed.collect());
+        known.insert(place, Arc::clone(&rules));
+        Ok(rules)
+    }
+}
