@@ -25,26 +25,29 @@ role() {
 
 tagged() { printf 'ResourceType=%s,Tags=[{Key=Name,Value=%s}]' "$1" "$2"; }
 
-step "roles"
-role codepipeline codepipeline codepipeline-policy.json
-role codebuild codebuild codebuild-policy.json
-role events events events-policy.json
-role task ecs-tasks
-role ecs-execution ecs-tasks
-aws iam attach-role-policy --role-name "$APP-ecs-execution" \
-    --policy-arn arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy
-aws iam wait role-exists --role-name "$APP-ecs-execution"
+# What needs nothing else and gives nothing that has to be remembered; it runs beside the rest.
+groundwork() {
+    step "roles"
+    role codepipeline codepipeline codepipeline-policy.json
+    role codebuild codebuild codebuild-policy.json
+    role events events events-policy.json
+    role task ecs-tasks
+    role ecs-execution ecs-tasks
+    aws iam attach-role-policy --role-name "$APP-ecs-execution" \
+        --policy-arn arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy
+    aws iam wait role-exists --role-name "$APP-ecs-execution"
 
-step "artifact bucket, log groups"
-aws s3 mb "s3://$BUCKET"
-for group in "/ecs/$APP" "/aws/codebuild/$APP"; do
-    aws logs create-log-group --log-group-name "$group"
-    aws logs put-retention-policy --log-group-name "$group" --retention-in-days 7
-done
-
-step "git repository"
-aws codecommit create-repository --repository-name "$APP" --repository-description "$APP and how it is built" \
-    --query repositoryMetadata.cloneUrlHttp --output text
+    step "artifact bucket, log groups, git repository"
+    aws s3 mb "s3://$BUCKET"
+    for group in "/ecs/$APP" "/aws/codebuild/$APP"; do
+        aws logs create-log-group --log-group-name "$group"
+        aws logs put-retention-policy --log-group-name "$group" --retention-in-days 7
+    done
+    aws codecommit create-repository --repository-name "$APP" \
+        --repository-description "$APP and how it is built" >/dev/null
+}
+(set -e; groundwork) &
+groundwork=$!
 
 step "image repositories, with the team's base and a first image"
 BASE_URI=$(aws ecr create-repository --repository-name "$APP-base" \
@@ -91,11 +94,10 @@ aws ec2 authorize-security-group-ingress --group-id "$APP_GROUP" --protocol tcp 
     --source-group "$BALANCER_GROUP" >/dev/null
 
 step "load balancer"
-BALANCER=$(aws elbv2 create-load-balancer --name "$APP" --type application --scheme internet-facing \
-    --subnets "$SUBNET_A" "$SUBNET_B" --security-groups "$BALANCER_GROUP" \
-    --query 'LoadBalancers[0].LoadBalancerArn' --output text)
-read -r BALANCER_NAME BALANCER_ZONE <<<"$(aws elbv2 describe-load-balancers --load-balancer-arns "$BALANCER" \
-    --query 'LoadBalancers[0].[DNSName,CanonicalHostedZoneId]' --output text)"
+read -r BALANCER BALANCER_NAME BALANCER_ZONE <<<"$(aws elbv2 create-load-balancer --name "$APP" \
+    --type application --scheme internet-facing --subnets "$SUBNET_A" "$SUBNET_B" \
+    --security-groups "$BALANCER_GROUP" --output text \
+    --query 'LoadBalancers[0].[LoadBalancerArn,DNSName,CanonicalHostedZoneId]')"
 TARGET_GROUP=$(aws elbv2 create-target-group --name "$APP" --target-type ip --protocol HTTP --port 8080 \
     --vpc-id "$VPC" --health-check-path /actuator/health --health-check-interval-seconds 5 \
     --health-check-timeout-seconds 3 --healthy-threshold-count 2 --unhealthy-threshold-count 3 \
@@ -110,6 +112,7 @@ aws elbv2 create-rule --listener-arn "$LISTENER" --priority 10 \
     --conditions 'Field=path-pattern,Values=/*' \
     --actions "Type=forward,TargetGroupArn=$TARGET_GROUP" >/dev/null
 
+wait "$groundwork"
 step "service: two tasks of the first image, behind the load balancer"
 aws ecs create-cluster --cluster-name "$APP" >/dev/null
 IMAGE=$APP_URI:bootstrap
