@@ -1,1 +1,3 @@
 //! IAM and STS.
+
+mod policy;
