@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use blobs::Blobs;
 use kernel::json::{JsonReader, JsonWriter};
-use kernel::{Cx, Fault, Ops, Principal, PrincipalKind};
+use kernel::{Authority, Cx, Fault, Ops, Principal, PrincipalKind};
 use serde_json::Value;
 use store::{Options, Sealer, Store};
 use tempfile::TempDir;
@@ -73,7 +73,16 @@ impl World {
 
     /// Serves these operations, and no others.
     pub fn serve(&mut self, register: impl FnOnce(&mut Ops)) -> Arc<Ops> {
-        let mut ops = Ops::new(self.authority.clone());
+        self.serve_under(self.authority.clone(), register)
+    }
+
+    /// The same under another authority than [`World::authority`].
+    pub fn serve_under(
+        &mut self,
+        authority: Arc<dyn Authority>,
+        register: impl FnOnce(&mut Ops),
+    ) -> Arc<Ops> {
+        let mut ops = Ops::new(authority);
         register(&mut ops);
         self.ops = Arc::new(ops);
         self.ops.clone()

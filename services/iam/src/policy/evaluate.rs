@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use kernel::{Principal, PrincipalKind};
 
+use super::principal::Named;
 use super::{Context, Document, Effect, Match};
 
 /// What somebody wants to do.
@@ -56,6 +57,23 @@ pub enum Layer {
     Session,
     /// `resource-based policy`.
     Resource,
+}
+
+impl Layer {
+    /// As refusals name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity-based policy",
+            Self::Boundary => "permissions boundary",
+            Self::Session => "session policy",
+            Self::Resource => "resource-based policy",
+        }
+    }
+
+    /// The article before the name.
+    pub fn article(self) -> &'static str {
+        if self == Self::Identity { "an" } else { "a" }
+    }
 }
 
 /// The outcome.
@@ -118,6 +136,20 @@ fn denied(request: &Request<'_>, policies: &Policies<'_>) -> Option<Layer> {
 }
 
 impl Document {
+    /// A document that allows nothing.
+    pub fn nothing() -> Self {
+        Self { statements: Vec::new() }
+    }
+
+    /// The users, roles and sessions that it names: they must be there when it is stored.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        principals.flat_map(|principals| &principals.list).filter_map(|named| match named {
+            Named::Arn(arn) if arn.starts_with("arn:aws:iam:") => Some(arn.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether an allow of an identity policy covers the request.
     fn allows(&self, request: &Request<'_>) -> bool {
         self.statements
