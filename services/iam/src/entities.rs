@@ -107,6 +107,33 @@ impl Iam {
         done
     }
 
+    /// Adds tags to an entity, or replaces their values.
+    pub(crate) async fn tag<E: Entity>(
+        &self,
+        account: &str,
+        name: &str,
+        tags: Vec<api::iam::Tag>,
+    ) -> Result<(), Error> {
+        let tag = |entity: &mut E| add_tags(&mut entity.identity_mut().tags, tags.clone(), false);
+        self.change(account, name, tag).await.map(|_| ())
+    }
+
+    /// Removes tags of an entity; those it has not are fine.
+    pub(crate) async fn untag<E: Entity>(
+        &self,
+        account: &str,
+        name: &str,
+        keys: &[String],
+    ) -> Result<(), Error> {
+        self.change(account, name, |entity: &mut E| {
+            let gone = |key: &String| keys.iter().any(|gone| gone.eq_ignore_ascii_case(key));
+            entity.identity_mut().tags.retain(|key, _| !gone(key));
+            Ok(())
+        })
+        .await
+        .map(|_| ())
+    }
+
     /// Commits a batch that decides what is allowed.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), Error> {
         self.store.commit(batch).await?;
@@ -201,8 +228,8 @@ pub fn tags_in(tags: Option<Vec<api::iam::Tag>>) -> Result<Tags, Error> {
     Ok(out)
 }
 
-/// Adds tags or replaces their values.
-pub fn add_tags(tags: &mut Tags, new: Vec<api::iam::Tag>, once: bool) -> Result<(), Error> {
+/// Adds tags; `once` refuses a key that is there already.
+fn add_tags(tags: &mut Tags, new: Vec<api::iam::Tag>, once: bool) -> Result<(), Error> {
     for tag in new {
         if tag.key.to_lowercase().starts_with("aws:") {
             return Err(Error::InvalidInput(format!("Tag key {} must not begin with aws:", tag.key)));
@@ -221,11 +248,6 @@ pub fn add_tags(tags: &mut Tags, new: Vec<api::iam::Tag>, once: bool) -> Result<
     } else {
         Ok(())
     }
-}
-
-/// Removes tags.
-pub fn remove_tags(tags: &mut Tags, keys: &[String]) {
-    tags.retain(|key, _| !keys.iter().any(|gone| gone.eq_ignore_ascii_case(key)));
 }
 
 impl User {

@@ -3,7 +3,7 @@ use api::iam::*;
 use kernel::Cx;
 use store::{Batch, Row};
 
-use crate::entities::{Page, add_tags, encoded, policy_name, remove_tags, size, tags_in, tags_out};
+use crate::entities::{Page, encoded, policy_name, size, tags_in, tags_out};
 use crate::policy::{Document, Purpose};
 use crate::records::{self, Holder, Version};
 use crate::{Error, Iam, limits, managed};
@@ -230,19 +230,14 @@ impl Iam {
 
     pub(super) async fn tag_policy(&self, cx: &Cx, input: TagPolicy) -> Result<TagPolicyOutput, Error> {
         self.changeable(&input.policy_arn).await?;
-        let tag =
-            |policy: &mut records::Policy| add_tags(&mut policy.identity.tags, input.tags.clone(), false);
-        self.change(cx.account(), &policy_name(&input.policy_arn)?, tag).await?;
+        self.tag::<records::Policy>(cx.account(), &policy_name(&input.policy_arn)?, input.tags).await?;
         Ok(TagPolicyOutput {})
     }
 
     pub(super) async fn untag_policy(&self, cx: &Cx, input: UntagPolicy) -> Result<UntagPolicyOutput, Error> {
         self.changeable(&input.policy_arn).await?;
-        let untag = |policy: &mut records::Policy| {
-            remove_tags(&mut policy.identity.tags, &input.tag_keys);
-            Ok(())
-        };
-        self.change(cx.account(), &policy_name(&input.policy_arn)?, untag).await?;
+        self.untag::<records::Policy>(cx.account(), &policy_name(&input.policy_arn)?, &input.tag_keys)
+            .await?;
         Ok(UntagPolicyOutput {})
     }
 

@@ -3,7 +3,7 @@ use api::iam::*;
 use kernel::Cx;
 use store::Batch;
 
-use crate::entities::{Page, add_tags, open, remove_tags, size, tags_in, tags_out};
+use crate::entities::{Page, open, size, tags_in, tags_out};
 use crate::policy::{Document, Purpose};
 use crate::records::{self, Held};
 use crate::{Error, Iam, limits};
@@ -112,17 +112,12 @@ impl Iam {
     }
 
     pub(super) async fn tag_role(&self, cx: &Cx, input: TagRole) -> Result<TagRoleOutput, Error> {
-        let tag = |role: &mut records::Role| add_tags(&mut role.identity.tags, input.tags.clone(), false);
-        self.change(cx.account(), &input.role_name, tag).await?;
+        self.tag::<records::Role>(cx.account(), &input.role_name, input.tags).await?;
         Ok(TagRoleOutput {})
     }
 
     pub(super) async fn untag_role(&self, cx: &Cx, input: UntagRole) -> Result<UntagRoleOutput, Error> {
-        let untag = |role: &mut records::Role| {
-            remove_tags(&mut role.identity.tags, &input.tag_keys);
-            Ok(())
-        };
-        self.change(cx.account(), &input.role_name, untag).await?;
+        self.untag::<records::Role>(cx.account(), &input.role_name, &input.tag_keys).await?;
         Ok(UntagRoleOutput {})
     }
 

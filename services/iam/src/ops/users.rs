@@ -3,7 +3,7 @@ use api::iam::*;
 use kernel::Cx;
 use store::{Batch, Key};
 
-use crate::entities::{Page, add_tags, meant, missing, remove_tags, tags_in, tags_out};
+use crate::entities::{Page, meant, missing, tags_in, tags_out};
 use crate::records::{self, AccessKey, Credential, Entity, Held, key};
 use crate::{Error, Iam};
 
@@ -106,17 +106,12 @@ impl Iam {
     }
 
     pub(super) async fn tag_user(&self, cx: &Cx, input: TagUser) -> Result<TagUserOutput, Error> {
-        let tag = |user: &mut records::User| add_tags(&mut user.identity.tags, input.tags.clone(), false);
-        self.change(cx.account(), &input.user_name, tag).await?;
+        self.tag::<records::User>(cx.account(), &input.user_name, input.tags).await?;
         Ok(TagUserOutput {})
     }
 
     pub(super) async fn untag_user(&self, cx: &Cx, input: UntagUser) -> Result<UntagUserOutput, Error> {
-        let untag = |user: &mut records::User| {
-            remove_tags(&mut user.identity.tags, &input.tag_keys);
-            Ok(())
-        };
-        self.change(cx.account(), &input.user_name, untag).await?;
+        self.untag::<records::User>(cx.account(), &input.user_name, &input.tag_keys).await?;
         Ok(UntagUserOutput {})
     }
 
