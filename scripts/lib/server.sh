@@ -16,7 +16,7 @@ server_start() {
     printf '%s\n' "$pid" >"$DEMO/pid"
     # Not ours to wait for: the shell must not report its end.
     disown
-    until grep -q ready "$DEMO/ready"; do
+    until grep -q '^ready' "$DEMO/ready"; do
         kill -0 "$pid" 2>/dev/null || { tail -n 3 "$DEMO/longshore.log" >&2; die "longshore did not start"; }
         sleep 0.05
     done
