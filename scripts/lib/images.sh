@@ -64,8 +64,8 @@ image_make() (
         # The host's network: apt inside reaches what apt outside reaches.
         quietly docker build --network host --label "dev.longshore.recipe=$hash" --tag "$tag" \
             "$ROOT/images/$name"
-        # The first stages of a Dockerfile, which inherit our label, stay behind without a name.
-        quietly docker image prune --force --filter label=dev.longshore.recipe
+        # The first stages of a Dockerfile stay behind without a name.
+        quietly docker image prune --force --filter label=dev.longshore.stage
     fi
 )
 
