@@ -54,8 +54,9 @@ image_make() (
     tag=$(image_tag "$name")
     if [ -x "$ROOT/images/$name/rootfs" ]; then
         local tar
-        tar=$(mktemp "${TMPDIR:-/tmp}/longshore-image.XXXXXX")
-        # The shell's own file, so that what root writes into it is ours to remove.
+        # Our own file, so that what root writes into it is ours to remove; not in /tmp, where the kernel
+        # keeps even root from writing into a file of another.
+        tar=$(mktemp "$CACHE/rootfs.XXXXXX")
         trap 'rm -f "$tar"' EXIT
         quietly as_root "$ROOT/images/$name/rootfs" "$tar"
         quietly docker import --change "LABEL dev.longshore.recipe=$hash" --change 'CMD ["/bin/sh"]' \
