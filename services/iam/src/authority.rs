@@ -203,7 +203,8 @@ fn known_service(name: &str) -> &'static str {
 
 /// Whose the resource is, and whether its policy must allow.
 fn owner(who: &Principal, access: &Access) -> Owner {
-    if access.action.starts_with("sts:AssumeRole") {
+    // Nobody has policies of their own: only the resource's can let them.
+    if access.action.starts_with("sts:AssumeRole") || who.kind == PrincipalKind::Anonymous {
         return Owner::Guarded;
     }
     let named = access.resource.parse::<Arn>().map(|arn| arn.account).unwrap_or_default();
@@ -221,6 +222,7 @@ fn context(cx: &Cx, access: &Access, standing: Option<&Standing>, now: Timestamp
         PrincipalKind::User(_) => (&who.arn, "User"),
         PrincipalKind::Role { arn, .. } => (arn, "AssumedRole"),
         PrincipalKind::Service(_) => (&who.arn, "Service"),
+        PrincipalKind::Anonymous => (&who.arn, "Anonymous"),
     };
     let mut context = Context::default()
         .with("aws:PrincipalArn", arn)

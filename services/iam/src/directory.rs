@@ -94,7 +94,7 @@ impl Iam {
         match &who.kind {
             PrincipalKind::User(_) => self.standing_of(&who.arn).await,
             PrincipalKind::Role { arn, .. } => self.standing_of(arn).await,
-            PrincipalKind::Root | PrincipalKind::Service(_) => Ok(None),
+            PrincipalKind::Root | PrincipalKind::Service(_) | PrincipalKind::Anonymous => Ok(None),
         }
     }
 

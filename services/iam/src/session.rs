@@ -41,8 +41,8 @@ impl Iam {
             PrincipalKind::Role { arn, session } => {
                 (Kind::Role { arn: arn.clone(), session: session.clone() }, arn.clone())
             }
-            PrincipalKind::Service(_) => {
-                return Err(Error::AccessDenied("A service has no credentials of its own.".into()));
+            PrincipalKind::Service(_) | PrincipalKind::Anonymous => {
+                return Err(Error::AccessDenied("Only users and roles have credentials.".into()));
             }
         };
         let session = Session {

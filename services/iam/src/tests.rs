@@ -334,6 +334,13 @@ async fn every_call_is_decided() {
         ])
         .await;
     let alice = setup.cx("alice").await;
+    let nobody = setup.world.ops().enter(kernel::Principal::anonymous(), REGION, "r");
+    for (principal, allowed) in
+        [(r#""*""#, true), (r#"{"AWS":"*"}"#, true), (r#"{"AWS":"000000000000"}"#, false)]
+    {
+        assert_eq!(nobody.authorize(&[bucket(principal, ACCOUNT)]).await.is_ok(), allowed, "{principal}");
+    }
+    assert!(nobody.authorize(&[Access::new("s3:GetObject", "arn:aws:s3:::b/k")]).await.is_err());
     for (access, allowed) in [
         (Access::pass_role(iam_arn("role/r"), "ecs-tasks.amazonaws.com"), true),
         (Access::pass_role(iam_arn("role/r"), "ec2.amazonaws.com"), false),

@@ -152,7 +152,7 @@ impl Iam {
         let most = match cx.caller.kind {
             PrincipalKind::Root => 3600,
             PrincipalKind::User(_) => 129_600,
-            PrincipalKind::Role { .. } | PrincipalKind::Service(_) => {
+            PrincipalKind::Role { .. } | PrincipalKind::Service(_) | PrincipalKind::Anonymous => {
                 return Err(Error::AccessDenied(
                     "Cannot call GetSessionToken with session credentials".into(),
                 ));
