@@ -94,11 +94,11 @@ impl Run {
                 Phase::Waiting(at_most) => tokio::select! {
                     () = wake.notified() => {}
                     () = sleep(at_most) => {}
-                    _ = self.stop.changed() => {}
+                    () = stopped(&mut self.stop) => {}
                 },
                 Phase::BackingOff(delay) => tokio::select! {
                     () = sleep(delay) => {}
-                    _ = self.stop.changed() => {}
+                    () = stopped(&mut self.stop) => {}
                 },
                 Phase::Running | Phase::Stopped => {}
             }
@@ -113,7 +113,7 @@ impl Run {
         let mut pass = AbortOnDrop(tokio::spawn(async move { worker.run().await }));
         let joined = tokio::select! {
             joined = &mut pass.0 => joined,
-            _ = self.stop.changed() => tokio::time::timeout(self.options.grace, &mut pass.0).await.ok()?,
+            () = stopped(&mut self.stop) => tokio::time::timeout(self.options.grace, &mut pass.0).await.ok()?,
         };
         Some(joined.unwrap_or_else(|panic| Err(Fault::internal(format!("the pass panicked: {panic}")))))
     }
@@ -151,6 +151,12 @@ impl Run {
     fn phase(&self, phase: Phase) {
         lock(&self.status).phase = phase;
     }
+}
+
+/// Until the driver is told to stop; at once if it was: a change is seen once only, and a pass may have seen it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The sender gone is the driver gone.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 struct AbortOnDrop(JoinHandle<Result<Next, Fault>>);

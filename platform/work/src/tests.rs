@@ -90,3 +90,38 @@ async fn failures_back_off_up_to_a_cap_and_wakes_do_not_shorten_it() {
     let status = driver.statuses().remove(0);
     assert_eq!((status.failures, status.error), (0, None));
 }
+
+/// Goes on for as long as it is told to.
+struct Slow(Arc<Notify>, Arc<Notify>);
+
+impl Worker for Slow {
+    fn name(&self) -> String {
+        "slow".into()
+    }
+    fn wake(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
+        Box::pin(async {
+            self.0.notify_one();
+            self.1.notified().await;
+            Ok(Next::Idle)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_ends_while_the_driver_stops_is_the_last() {
+    let driver = Driver::new(Arc::new(SystemClock), Options::default());
+    let (began, go_on) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    driver.start(Arc::new(Slow(began.clone(), go_on.clone())));
+    began.notified().await;
+    let start = Instant::now();
+    let end = async {
+        // The stop is seen before the pass may end.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        go_on.notify_one();
+    };
+    tokio::join!(driver.stop(), end);
+    assert!(start.elapsed() < Duration::from_secs(1), "it waited for the interval: {:?}", start.elapsed());
+}
