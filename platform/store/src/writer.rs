@@ -76,12 +76,14 @@ impl Writer {
         }
         match self.transaction(&group).await {
             Ok(results) => {
-                if self.burn() {
-                    // The crash came after the commit: it is durable, and nobody was told.
-                    return answer_all(group, &Error::Closed);
-                }
+                let crashed = self.burn();
                 let done = group.iter().zip(&results).filter(|(_, result)| result.is_ok());
                 self.wakes.wake(done.flat_map(|((batch, _), _)| batch.ops.iter().map(|op| op.touches())));
+                if crashed {
+                    // The crash came after the commit: it is durable, and nobody was told. Who waits is woken, to find
+                    // the store closed.
+                    return answer_all(group, &Error::Closed);
+                }
                 for ((_, answer), result) in group.into_iter().zip(results) {
                     let _ = answer.send(result);
                 }
