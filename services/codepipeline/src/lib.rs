@@ -1,1 +1,102 @@
-//! CodePipeline.
+//! CodePipeline: pipelines, their executions, and the actions that these run.
+//!
+//! - [`engine`]: how executions move. Pure, event-sourced; knows nothing of what follows.
+//! - `structure`, `catalog`, `variables`: what a pipeline may be.
+//! - `desk`: one batch for what came in, what follows, and all that reads show of it; then `runs` starts what is
+//!   outstanding.
+//! - `actions`: the providers, a file each.
+//! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
+
+mod actions;
+mod catalog;
+mod desk;
+pub mod engine;
+mod error;
+mod hub;
+mod job;
+mod limits;
+mod notices;
+mod ops;
+mod projection;
+mod records;
+mod runs;
+mod scope;
+mod start;
+mod structure;
+mod variables;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use api::codepipeline as cp;
+use kernel::{Clock, Cx, Entropy, Ops};
+use store::{Row, Store};
+use work::Worker;
+
+pub use error::Error;
+
+use desk::Desk;
+use records::{Pipeline, Place};
+
+/// The service.
+pub struct CodePipeline {
+    desk: Arc<Desk>,
+}
+
+impl CodePipeline {
+    /// On a store. Nothing runs before [`CodePipeline::workers`] do.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+        Arc::new(Self { desk: Desk::new(store, clock, entropy) })
+    }
+
+    /// Every operation that is served.
+    pub fn register(self: &Arc<Self>, ops: &mut Ops) {
+        ops.op::<cp::CreatePipeline, _>(self)
+            .op::<cp::GetPipeline, _>(self)
+            .op::<cp::UpdatePipeline, _>(self)
+            .op::<cp::DeletePipeline, _>(self)
+            .op::<cp::ListPipelines, _>(self)
+            .op::<cp::GetPipelineState, _>(self)
+            .op::<cp::StartPipelineExecution, _>(self)
+            .op::<cp::StopPipelineExecution, _>(self)
+            .op::<cp::RetryStageExecution, _>(self)
+            .op::<cp::GetPipelineExecution, _>(self)
+            .op::<cp::ListPipelineExecutions, _>(self)
+            .op::<cp::ListActionExecutions, _>(self)
+            .op::<cp::ListActionTypes, _>(self)
+            .op::<cp::PutApprovalResult, _>(self)
+            .op::<cp::EnableStageTransition, _>(self)
+            .op::<cp::DisableStageTransition, _>(self)
+            .op::<cp::TagResource, _>(self)
+            .op::<cp::UntagResource, _>(self)
+            .op::<cp::ListTagsForResource, _>(self);
+    }
+
+    /// Its background work; actions run from the first pass on, through these operations.
+    pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn Worker>> {
+        self.desk.attach(ops);
+        vec![
+            Arc::new(workers::Executions::new(self.desk.clone())),
+            Arc::new(workers::Events::new(self.desk.clone())),
+        ]
+    }
+
+    /// Ends the actions that run in this process; another takes them up where they are.
+    pub fn stop(&self) {
+        self.desk.runs.end_all();
+    }
+
+    /// The pipeline of this name.
+    async fn find(&self, cx: &Cx, name: &str) -> Result<(Place, Row<Pipeline>), Error> {
+        let (account, region) = (cx.account(), &cx.region);
+        let found = self.desk.store.get::<Pipeline>(&Place::row(account, region, name)).await?;
+        let missing = || Error::PipelineNotFound { account: account.into(), name: name.into() };
+        let row = found.ok_or_else(missing)?;
+        let (account, region) = (account.to_owned(), region.clone());
+        let place = Place { account, region, name: name.into(), uid: row.value.uid.clone() };
+        Ok((place, row))
+    }
+}

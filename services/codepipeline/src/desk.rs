@@ -1,0 +1,226 @@
+//! Where a pipeline's executions are moved forward: what came in, what follows from it and all that reads show of it
+//! go into one batch; what is outstanding after it is started.
+//!
+//! One request at a time is decided for a pipeline. Its state is kept in memory between requests; a commit that
+//! conflicts, or is never heard of again, drops it, and it is read anew.
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use api::codepipeline as cp;
+use kernel::{Clock, Entropy, Ops, Timestamp, ids};
+use store::{Batch, Key, Store};
+use tokio::sync::Mutex as Turn;
+
+use crate::engine::{self, Event, Kind, State};
+use crate::error::Error;
+use crate::hub::Hub;
+use crate::limits;
+use crate::projection;
+use crate::records::{Alarm, DEADLINE, Definition, Place, Saved};
+use crate::runs::Runs;
+
+/// A declaration that executions run.
+pub type Declaration = Arc<cp::PipelineDeclaration>;
+
+/// See the module.
+pub struct Desk {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) hub: Hub,
+    pub(crate) runs: Runs,
+    ops: OnceLock<Weak<Ops>>,
+    owner: String,
+    pipelines: Mutex<HashMap<Key, Arc<Turn<Option<Loaded>>>>>,
+}
+
+/// A pipeline in memory.
+#[derive(Clone)]
+pub struct Loaded {
+    /// Number of the last event in the state.
+    seq: u64,
+    /// Of the stream's lease.
+    epoch: u64,
+    /// The engine's state.
+    pub state: State,
+    /// The declarations of the state's plans.
+    pub definitions: BTreeMap<i32, Declaration>,
+}
+
+/// What a request comes to.
+pub struct Ask<T> {
+    /// What happened, to be followed by all that follows from it.
+    pub kinds: Vec<Kind>,
+    /// What else the same commit does.
+    pub batch: Batch,
+    /// The declaration of a version that the kinds define.
+    pub define: Option<Declaration>,
+    /// What is answered once it is committed.
+    pub answer: T,
+}
+
+impl<T> Ask<T> {
+    /// One thing happened, or nothing did.
+    pub fn of(kind: impl Into<Option<Kind>>, answer: T) -> Self {
+        Self { kinds: kind.into().into_iter().collect(), batch: Batch::new(), define: None, answer }
+    }
+}
+
+impl Desk {
+    /// A desk on a store.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+        let owner = ids::uuid(&*entropy);
+        Arc::new(Self {
+            store,
+            clock,
+            entropy,
+            hub: Hub::default(),
+            runs: Runs::default(),
+            ops: OnceLock::new(),
+            owner,
+            pipelines: Mutex::default(),
+        })
+    }
+
+    /// Gives the way to other services; nothing is started before.
+    pub fn attach(&self, ops: &Arc<Ops>) {
+        // A second time is the same `Ops`.
+        let _ = self.ops.set(Arc::downgrade(ops));
+    }
+
+    pub(crate) fn ops(&self) -> Option<Arc<Ops>> {
+        self.ops.get()?.upgrade()
+    }
+
+    /// Now, in the engine's unit.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Decides a request, commits it, and starts what is outstanding. `ask` sees the state and may be called again
+    /// when another writer was faster. `cause` is the request's id.
+    pub async fn tell<T>(
+        self: &Arc<Self>,
+        place: &Place,
+        cause: Option<&str>,
+        ask: impl Fn(&State) -> Result<Ask<T>, Error>,
+    ) -> Result<T, Error> {
+        let turn = self.turn(place);
+        let mut loaded = turn.lock().await;
+        for _ in 0..limits::CONFLICT_TRIES {
+            if loaded.is_none() {
+                *loaded = Some(self.load(place).await?);
+            }
+            let Some(before) = loaded.as_ref() else { continue };
+            let Ask { kinds, batch, define, answer } = ask(&before.state)?;
+            let mut after = before.clone();
+            if let Some(declaration) = define {
+                after.definitions.insert(declaration.version.unwrap_or(1), declaration);
+            }
+            let batch = self.decide(place, &mut after, kinds, cause, batch);
+            if batch.is_empty() {
+                return Ok(answer);
+            }
+            // Taken out meanwhile: a commit that is never heard of leaves nothing behind that may be stale.
+            *loaded = None;
+            match self.store.commit(batch).await {
+                Ok(_) => {
+                    self.runs.reconcile(self, place, &after);
+                    *loaded = Some(after);
+                    return Ok(answer);
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::ConcurrentModification)
+    }
+
+    /// Folds in what happened and what follows, and says it all in a batch.
+    fn decide(
+        &self,
+        place: &Place,
+        loaded: &mut Loaded,
+        kinds: Vec<Kind>,
+        cause: Option<&str>,
+        batch: Batch,
+    ) -> Batch {
+        let now = self.now().as_millisecond();
+        let mut shown = projection::Rows::new(place, &*self.entropy);
+        let mut events: Vec<Event> = Vec::new();
+        let asked = kinds.into_iter().map(|kind| Event { at: now, cause: cause.map(str::to_owned), kind });
+        for event in asked {
+            loaded.state.apply(&event);
+            shown.after(&loaded.state, &loaded.definitions, &event);
+            events.push(event);
+        }
+        for mut event in engine::decide(&loaded.state, now) {
+            event.cause = cause.map(str::to_owned);
+            loaded.state.apply(&event);
+            shown.after(&loaded.state, &loaded.definitions, &event);
+            events.push(event);
+        }
+        if events.is_empty() && batch.is_empty() {
+            return batch;
+        }
+        let batch = batch.append(&place.key(), loaded.seq, loaded.epoch, &events);
+        loaded.seq += events.len() as u64;
+        let plans = &loaded.state.plans;
+        loaded.definitions.retain(|version, _| plans.contains_key(version));
+        let saved = Saved { seq: loaded.seq, state: loaded.state.clone() };
+        let batch = shown.into_batch(batch.put(&place.key(), &saved));
+        match loaded.state.deadline().and_then(|at| Timestamp::from_millisecond(at).ok()) {
+            Some(at) => batch.timer(DEADLINE, &place.key(), at, &Alarm { name: place.name.clone() }),
+            None => batch.cancel(DEADLINE, &place.key()),
+        }
+    }
+
+    /// Starts what is outstanding of a pipeline: after a restart.
+    pub async fn resume(self: &Arc<Self>, place: &Place) -> Result<(), Error> {
+        self.tell(place, None, |_| Ok(Ask::of(None, ()))).await?;
+        let turn = self.turn(place);
+        let loaded = turn.lock().await;
+        if let Some(loaded) = loaded.as_ref() {
+            self.runs.reconcile(self, place, loaded);
+        }
+        Ok(())
+    }
+
+    /// Forgets a deleted pipeline and ends what runs for it. `delete` commits the deletion.
+    pub async fn forget<T>(
+        &self,
+        place: &Place,
+        delete: impl AsyncFnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let turn = self.turn(place);
+        let mut loaded = turn.lock().await;
+        *loaded = None;
+        let answer = delete().await?;
+        self.runs.end(&place.key());
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.key());
+        Ok(answer)
+    }
+
+    fn turn(&self, place: &Place) -> Arc<Turn<Option<Loaded>>> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.entry(place.key()).or_default().clone()
+    }
+
+    /// Reads a pipeline and takes its stream over. A pipeline that is being created has nothing yet.
+    async fn load(&self, place: &Place) -> Result<Loaded, Error> {
+        let key = place.key();
+        // One process holds the folder: the lease has to raise the epoch, not to keep others away for a time.
+        let now = self.now();
+        let lease = self.store.lease(<Event as store::Record>::TABLE, &key, &self.owner, now, now).await;
+        let lease = lease?.ok_or(Error::ConcurrentModification)?;
+        let saved = self.store.get::<Saved>(&key).await?;
+        let Saved { seq, state } = saved.map(|row| row.value).unwrap_or_default();
+        let mut definitions = BTreeMap::new();
+        for version in state.plans.keys() {
+            if let Some(row) = self.store.get::<Definition>(&place.definition(*version)).await? {
+                definitions.insert(*version, Arc::new(row.value.declaration));
+            }
+        }
+        Ok(Loaded { seq, epoch: lease.epoch, state, definitions })
+    }
+}

@@ -1,0 +1,138 @@
+//! Actions: orders within a stage, their outcomes, and their timeouts.
+use super::locks::ending;
+use super::{
+    ActionRun, ActionStatus, Event, Execution, Failure, Kind, Millis, Mode, PlanStage, Progress, StageStatus,
+    State, Status, Visit, Work, retry,
+};
+use crate::limits;
+
+/// A run that took longer than its action may.
+pub(super) fn expired(state: &State, now: Millis) -> Option<Kind> {
+    state.running().find(|(_, _, action, run)| run.begun.saturating_add(action.timeout) <= now).map(
+        |(_, _, action, run)| {
+            let what = match action.work {
+                Work::Approval => "The approval was not decided",
+                Work::Provider => "The action did not end",
+            };
+            let message = format!("{what} within its timeout of {} minutes", action.timeout / 60_000);
+            Kind::ActionFailed {
+                id: run.id.clone(),
+                failure: Failure { code: "TimedOut".into(), message },
+                progress: Progress::default(),
+                by: None,
+            }
+        },
+    )
+}
+
+/// The next thing that some execution does in the stage where it stands.
+pub(super) fn next(state: &State) -> Option<Kind> {
+    state.executions.iter().filter(|e| e.status == Status::InProgress).find_map(|e| advance(state, e))
+}
+
+fn advance(state: &State, execution: &Execution) -> Option<Kind> {
+    let Some(visit) = execution.visit() else {
+        let done = execution.place == super::Place::Done;
+        return done.then(|| ending(execution, StageStatus::Succeeded, Status::Succeeded));
+    };
+    let stage = state.stage_of(execution)?;
+    let ended = |status, then| Some(ending(execution, status, then));
+    match visit.status {
+        StageStatus::InProgress if failed(visit) => match retry::automatic(visit, stage) {
+            retry::Automatic::Now(mode) => Some(retry::retried(execution, visit, mode, true)),
+            retry::Automatic::AfterRunning => None,
+            retry::Automatic::No => ended(StageStatus::Failed, Status::Failed),
+        },
+        StageStatus::InProgress => match pending(visit, stage) {
+            Some(order) => begin(execution, visit, stage, order),
+            None => ended(StageStatus::Succeeded, Status::Succeeded),
+        },
+        StageStatus::Failed => ended(StageStatus::Failed, Status::Failed),
+        _ => None,
+    }
+}
+
+fn failed(visit: &Visit) -> bool {
+    visit.actions.values().any(|run| matches!(run.status, ActionStatus::Failed | ActionStatus::Abandoned))
+}
+
+/// The lowest order of which not every action has succeeded.
+fn pending(visit: &Visit, stage: &PlanStage) -> Option<i32> {
+    let done = |name: &str| visit.actions.get(name).is_some_and(|run| run.status == ActionStatus::Succeeded);
+    stage.actions.iter().filter(|action| !done(&action.name)).map(|action| action.order).min()
+}
+
+fn begin(execution: &Execution, visit: &Visit, stage: &PlanStage, order: i32) -> Option<Kind> {
+    let running = visit.actions.values().filter(|run| run.status == ActionStatus::InProgress).count();
+    if execution.mode == Mode::Parallel && running >= limits::CONCURRENT_ACTIONS {
+        return None;
+    }
+    let due = |name: &str| !visit.actions.contains_key(name);
+    let action = stage.actions.iter().find(|action| action.order == order && due(&action.name))?;
+    Some(Kind::ActionStarted {
+        execution: execution.id.clone(),
+        stage: stage.name.clone(),
+        action: action.name.clone(),
+        id: run_id(execution, &stage.name, &action.name),
+    })
+}
+
+/// The id of a run follows from what it is a run of, so that a decision taken again names it the same.
+fn run_id(execution: &Execution, stage: &str, action: &str) -> String {
+    let name = format!("{}/{stage}/{action}/{}", execution.id, execution.retries);
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+}
+
+pub(super) fn apply(state: &mut State, event: &Event) {
+    let at = event.at;
+    match &event.kind {
+        Kind::ActionStarted { execution, stage, action, id } => {
+            let Some(execution) = state.execution_mut(execution) else { return };
+            let Some(visit) = execution.visits.last_mut().filter(|v| v.stage == *stage) else { return };
+            visit.actions.entry(action.clone()).or_insert_with(|| ActionRun {
+                id: id.clone(),
+                status: ActionStatus::InProgress,
+                begun: at,
+                updated: at,
+                by: None,
+                progress: Progress::default(),
+                failure: None,
+                output: Default::default(),
+            });
+            execution.updated = at;
+        }
+        Kind::ActionProgressed { id, progress } => {
+            change(state, id, at, |run| run.progress.merge(progress));
+        }
+        Kind::ActionSucceeded { id, output, by } => change(state, id, at, |run| {
+            run.status = ActionStatus::Succeeded;
+            run.progress.merge(&output.progress);
+            run.progress.checkpoint = None;
+            run.output.clone_from(output);
+            run.by.clone_from(by);
+        }),
+        Kind::ActionFailed { id, failure, progress, by } => change(state, id, at, |run| {
+            run.status = ActionStatus::Failed;
+            run.progress.merge(progress);
+            run.progress.checkpoint = None;
+            run.failure = Some(failure.clone());
+            run.by.clone_from(by);
+        }),
+        Kind::ActionAbandoned { id } => change(state, id, at, |run| run.status = ActionStatus::Abandoned),
+        _ => {}
+    }
+}
+
+/// Changes a run that is in progress; one that is over is never touched again.
+fn change(state: &mut State, id: &str, at: Millis, how: impl FnOnce(&mut ActionRun)) {
+    for execution in &mut state.executions {
+        let Some(visit) = execution.visits.last_mut() else { continue };
+        let Some(run) = visit.actions.values_mut().find(|run| run.id == id) else { continue };
+        if run.status == ActionStatus::InProgress {
+            how(run);
+            run.updated = at;
+            execution.updated = at;
+        }
+        return;
+    }
+}

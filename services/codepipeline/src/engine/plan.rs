@@ -1,0 +1,68 @@
+//! What the engine needs of a pipeline's declaration.
+use serde::{Deserialize, Serialize};
+
+use super::Millis;
+
+/// The stages of one version of a pipeline, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In the order of the declaration.
+    pub stages: Vec<PlanStage>,
+}
+
+/// A stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanStage {
+    /// Unique within the plan.
+    pub name: String,
+    /// In the order of the declaration.
+    pub actions: Vec<PlanAction>,
+    /// `onFailure: {result: RETRY}`: the stage is retried once by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_retry: Option<RetryMode>,
+}
+
+/// An action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanAction {
+    /// Unique within its stage.
+    pub name: String,
+    /// Actions of one order run together, lower ones first.
+    pub order: i32,
+    /// What carries it out.
+    pub work: Work,
+    /// How long it may run.
+    pub timeout: Millis,
+}
+
+/// What carries an action out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// A provider, started by the driver.
+    Provider,
+    /// A person, who answers with PutApprovalResult.
+    Approval,
+}
+
+/// Which actions of a failed stage run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetryMode {
+    /// Those that failed; the others keep what they made, or keep running.
+    FailedActions,
+    /// All of them, from the first.
+    AllActions,
+}
+
+impl Plan {
+    /// The stage of this name and its place.
+    pub fn stage(&self, name: &str) -> Option<(usize, &PlanStage)> {
+        self.stages.iter().enumerate().find(|(_, stage)| stage.name == name)
+    }
+}
+
+impl PlanStage {
+    /// The action of this name.
+    pub fn action(&self, name: &str) -> Option<&PlanAction> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+}

@@ -1,0 +1,466 @@
+//! What a pipeline's stream adds up to.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Kind, Plan, PlanAction, PlanStage, Work};
+use super::{actions, locks, retry, starting, stop, transitions, update};
+
+/// Milliseconds since 1970.
+pub type Millis = i64;
+
+/// The form of a stored [`State`]. A change that serde's defaults do not absorb raises it and adds a migration.
+pub const FORMAT: u32 = 1;
+
+/// A pipeline: its plans, its transitions, and the executions that still matter. One that ended matters while it is
+/// the last to have entered some stage: the state of that stage is shown from it, and it may be retried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The pipeline's current version.
+    pub version: i32,
+    /// How executions share the stages.
+    pub mode: Mode,
+    /// The plan of the current version, and of older ones that executions still run.
+    pub plans: BTreeMap<i32, Plan>,
+    /// Transitions into stages that were ever changed, by stage.
+    pub gates: BTreeMap<String, Gate>,
+    /// The execution that last entered a stage, by stage.
+    pub latest: BTreeMap<String, String>,
+    /// In the order in which they were started.
+    pub executions: Vec<Execution>,
+    /// Executions started so far.
+    pub started: u64,
+    /// Arrivals at entries so far: the order of queues.
+    pub arrivals: u64,
+}
+
+/// The execution modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// A stage holds one execution, one waits before it, and a newer one takes the place of that one.
+    #[default]
+    Superseded,
+    /// A stage holds one execution, the others wait in order.
+    Queued,
+    /// Executions know nothing of one another.
+    Parallel,
+}
+
+/// A transition that was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Whether executions may enter.
+    pub enabled: bool,
+    /// The ARN of who changed it last.
+    pub by: String,
+    /// When.
+    pub at: Millis,
+    /// Why it is disabled.
+    pub reason: Option<String>,
+}
+
+/// One run through the pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// A UUID.
+    pub id: String,
+    /// Its number within the pipeline: later ones are greater.
+    pub number: u64,
+    /// The version of the pipeline that it runs.
+    pub version: i32,
+    /// The mode that it was started in, which it keeps.
+    pub mode: Mode,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Pipeline variables.
+    pub variables: BTreeMap<String, String>,
+    /// Revisions asked for at the start.
+    pub overrides: Vec<Override>,
+    /// How it stands.
+    pub status: Status,
+    /// Where it stands.
+    pub place: Place,
+    /// When it came to where it stands, counted over the pipeline.
+    pub arrival: u64,
+    /// When it started.
+    pub begun: Millis,
+    /// When it last changed.
+    pub updated: Millis,
+    /// Somebody asked it to stop.
+    pub stop: Option<Stop>,
+    /// The newer execution that took its place.
+    pub superseded_by: Option<String>,
+    /// Retries of its stages: AWS's execution attempt is one more.
+    pub retries: u32,
+    /// The stages that it entered, in order.
+    pub visits: Vec<Visit>,
+}
+
+/// Why an execution started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// AWS's trigger type, as in `StartPipelineExecution`.
+    pub kind: String,
+    /// An ARN mostly.
+    pub detail: String,
+}
+
+/// A source revision that was asked for at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// The source action.
+    pub action: String,
+    /// AWS's revision type, as in `COMMIT_ID`.
+    pub kind: String,
+    /// The revision.
+    pub value: String,
+}
+
+/// A request to stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Running actions are not waited for.
+    pub abandon: bool,
+    /// In the caller's words.
+    pub reason: Option<String>,
+}
+
+/// How an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Moving or waiting.
+    InProgress,
+    /// Its running actions are the last.
+    Stopping,
+    /// Stopped on request.
+    Stopped,
+    /// Through the last stage.
+    Succeeded,
+    /// An action failed.
+    Failed,
+    /// A newer one took its place.
+    Superseded,
+    /// The pipeline was updated under it.
+    Cancelled,
+}
+
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Before a stage, by its index.
+    Before(usize),
+    /// In a stage, by its index.
+    In(usize),
+    /// Past the last.
+    Done,
+}
+
+/// An execution's time in a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    /// The stage.
+    pub stage: String,
+    /// How it stands.
+    pub status: StageStatus,
+    /// Retries that somebody asked for.
+    pub manual_retries: u32,
+    /// Retries by the stage's configuration.
+    pub auto_retries: u32,
+    /// The last retry was automatic.
+    pub last_retry_automatic: bool,
+    /// When the stage was entered or last retried.
+    pub since: Millis,
+    /// The last run of each action that has started, by name.
+    pub actions: BTreeMap<String, ActionRun>,
+}
+
+/// How a stage stands for an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StageStatus {
+    /// Actions run or are about to.
+    InProgress,
+    /// All succeeded.
+    Succeeded,
+    /// One failed.
+    Failed,
+    /// Stopped on request.
+    Stopped,
+    /// The pipeline was updated under it.
+    Cancelled,
+}
+
+/// One run of an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionRun {
+    /// The action execution's id, and the token of all that is done for it.
+    pub id: String,
+    /// How it stands.
+    pub status: ActionStatus,
+    /// When it started.
+    pub begun: Millis,
+    /// When its status last changed.
+    pub updated: Millis,
+    /// Who decided it, where a person did.
+    pub by: Option<String>,
+    /// What it last had to show.
+    pub progress: Progress,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// What it made.
+    pub output: Output,
+}
+
+/// How a run of an action stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionStatus {
+    /// Running.
+    InProgress,
+    /// Did its work.
+    Succeeded,
+    /// Did not.
+    Failed,
+    /// No longer waited for.
+    Abandoned,
+}
+
+/// What an action shows while it runs, and what it must remember over a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// The provider's id of what it runs: a build's, a commit's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Where it can be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_url: Option<String>,
+    /// In the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The ARN of its log stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_stream: Option<String>,
+    /// The action's own note to itself, opaque to the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+}
+
+/// What an action made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Output {
+    /// What it last had to show.
+    pub progress: Progress,
+    /// Output artifacts, by name.
+    pub artifacts: BTreeMap<String, Artifact>,
+    /// Output variables.
+    pub variables: BTreeMap<String, String>,
+    /// What a source action took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+}
+
+/// Where an artifact lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+/// What a source action took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// A commit, an object's version, an image's digest.
+    pub id: String,
+    /// A commit's message and the like.
+    pub summary: Option<String>,
+    /// Where it can be looked at.
+    pub url: Option<String>,
+    /// When it was made.
+    pub created: Option<Millis>,
+}
+
+/// Why an action failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// AWS's failure types: `JobFailed`, `ConfigurationError`, `PermissionError`, `RevisionUnavailable`…
+    pub code: String,
+    /// The provider's own reason.
+    pub message: String,
+}
+
+impl State {
+    /// Folds one event in. Total: an event about something unknown or already over changes nothing.
+    pub fn apply(&mut self, event: &Event) {
+        // Only now, so that after an event its execution is still there for the rows that show it.
+        self.forget();
+        let at = event.at;
+        match &event.kind {
+            Kind::Defined { version, mode, plan } => update::apply(self, *version, *mode, plan),
+            Kind::Started { execution, trigger, variables, overrides } => {
+                starting::apply(self, execution, trigger, variables, overrides, at);
+            }
+            Kind::Superseded { execution, by } => locks::supersede(self, execution, by, at),
+            Kind::Entered { execution, stage } => locks::enter(self, execution, stage, at),
+            Kind::ActionStarted { .. }
+            | Kind::ActionProgressed { .. }
+            | Kind::ActionSucceeded { .. }
+            | Kind::ActionFailed { .. }
+            | Kind::ActionAbandoned { .. } => actions::apply(self, event),
+            Kind::StageEnded { execution, stage, status } => {
+                locks::leave(self, execution, stage, *status, at)
+            }
+            Kind::Ended { execution, status } => locks::end(self, execution, *status, at),
+            Kind::StopRequested { execution, abandon, reason } => {
+                stop::apply(self, execution, *abandon, reason.as_deref(), at);
+            }
+            Kind::Retried { execution, stage, mode, automatic } => {
+                retry::apply(self, execution, stage, *mode, *automatic, at);
+            }
+            Kind::TransitionDisabled { .. } | Kind::TransitionEnabled { .. } => {
+                transitions::apply(self, event)
+            }
+        }
+    }
+
+    /// The actions that should be running: a driver starts those that are not.
+    pub fn outstanding(&self) -> impl Iterator<Item = (&Execution, &Visit, &PlanAction, &ActionRun)> {
+        self.running().filter(|(_, _, action, _)| action.work == Work::Provider)
+    }
+
+    /// The next instant at which time alone changes something.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.running().map(|(_, _, action, run)| run.begun.saturating_add(action.timeout)).min()
+    }
+
+    /// Actions in progress, approvals among them.
+    pub(super) fn running(&self) -> impl Iterator<Item = (&Execution, &Visit, &PlanAction, &ActionRun)> {
+        self.executions.iter().flat_map(move |execution| {
+            let visit = execution.visits.last();
+            let plan =
+                visit.and_then(|v| self.plans.get(&execution.version)?.stage(&v.stage).map(|(_, s)| s));
+            let runs = visit.into_iter().flat_map(|visit| visit.actions.iter().map(move |run| (visit, run)));
+            runs.filter(|(_, (_, run))| run.status == ActionStatus::InProgress)
+                .filter_map(move |(visit, (name, run))| Some((execution, visit, plan?.action(name)?, run)))
+        })
+    }
+
+    /// The current plan.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.get(&self.version)
+    }
+
+    /// The execution of this id, if it still matters.
+    pub fn execution(&self, id: &str) -> Option<&Execution> {
+        self.executions.iter().find(|execution| execution.id == id)
+    }
+
+    pub(super) fn execution_mut(&mut self, id: &str) -> Option<&mut Execution> {
+        self.executions.iter_mut().find(|execution| execution.id == id)
+    }
+
+    /// The run of this id, with where it stands.
+    pub fn run(&self, id: &str) -> Option<(&Execution, &Visit, &str, &ActionRun)> {
+        self.executions.iter().find_map(|execution| {
+            execution.visits.iter().find_map(|visit| {
+                let (name, run) = visit.actions.iter().find(|(_, run)| run.id == id)?;
+                Some((execution, visit, name.as_str(), run))
+            })
+        })
+    }
+
+    /// Whether the run of this id is in progress.
+    pub fn is_running(&self, id: &str) -> bool {
+        self.run(id).is_some_and(|(.., run)| run.status == ActionStatus::InProgress)
+    }
+
+    /// The stage that an execution stands in or before.
+    pub fn stage_of(&self, execution: &Execution) -> Option<&PlanStage> {
+        let plan = self.plans.get(&execution.version)?;
+        match execution.place {
+            Place::Before(index) | Place::In(index) => plan.stages.get(index),
+            Place::Done => None,
+        }
+    }
+
+    /// Drops executions that no longer matter, and the plans that only they ran.
+    fn forget(&mut self) {
+        let retryable = |e: &Execution| matches!(e.status, Status::Failed | Status::Stopped);
+        let mut parallel = crate::limits::RETRYABLE_PARALLEL;
+        let latest = &self.latest;
+        let mut kept: Vec<bool> = Vec::with_capacity(self.executions.len());
+        for execution in self.executions.iter().rev() {
+            let shown = latest.values().any(|id| *id == execution.id);
+            let spared = execution.mode == Mode::Parallel && retryable(execution) && parallel > 0;
+            parallel -= usize::from(spared);
+            kept.push(execution.active() || execution.busy() || shown || spared);
+        }
+        let mut kept = kept.into_iter().rev();
+        self.executions.retain(|_| kept.next().unwrap_or(true));
+        let (executions, version) = (&self.executions, self.version);
+        self.plans.retain(|v, _| *v == version || executions.iter().any(|e| e.version == *v));
+    }
+}
+
+impl Execution {
+    /// Not ended.
+    pub fn active(&self) -> bool {
+        matches!(self.status, Status::InProgress | Status::Stopping)
+    }
+
+    /// Some action of it runs. Outlives [`Execution::active`] where one of several parallel actions failed.
+    pub fn busy(&self) -> bool {
+        self.visits.last().is_some_and(Visit::busy)
+    }
+
+    /// The visit of the stage that it stands in.
+    pub(super) fn visit(&self) -> Option<&Visit> {
+        matches!(self.place, Place::In(_)).then(|| self.visits.last()).flatten()
+    }
+}
+
+impl Visit {
+    /// Some action of it runs.
+    pub fn busy(&self) -> bool {
+        self.actions.values().any(|run| run.status == ActionStatus::InProgress)
+    }
+}
+
+impl Progress {
+    /// Takes over what the newer one has.
+    pub(super) fn merge(&mut self, newer: &Self) {
+        let take = |mine: &mut Option<String>, theirs: &Option<String>| {
+            if theirs.is_some() {
+                mine.clone_from(theirs);
+            }
+        };
+        take(&mut self.external_id, &newer.external_id);
+        take(&mut self.external_url, &newer.external_url);
+        take(&mut self.summary, &newer.summary);
+        take(&mut self.log_stream, &newer.log_stream);
+        take(&mut self.checkpoint, &newer.checkpoint);
+    }
+}
+
+macro_rules! names {
+    ($($ty:ident: $($variant:ident = $name:literal),*;)*) => {$(
+        impl $ty {
+            /// AWS's word for it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    )*};
+}
+
+names! {
+    Mode: Superseded = "SUPERSEDED", Queued = "QUEUED", Parallel = "PARALLEL";
+    Status: InProgress = "InProgress", Stopping = "Stopping", Stopped = "Stopped", Succeeded = "Succeeded",
+        Failed = "Failed", Superseded = "Superseded", Cancelled = "Cancelled";
+    StageStatus: InProgress = "InProgress", Succeeded = "Succeeded", Failed = "Failed", Stopped = "Stopped",
+        Cancelled = "Cancelled";
+    ActionStatus: InProgress = "InProgress", Succeeded = "Succeeded", Failed = "Failed", Abandoned = "Abandoned";
+}

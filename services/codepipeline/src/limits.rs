@@ -1,0 +1,46 @@
+//! AWS's quotas of CodePipeline, and our own bounds.
+
+/// Stages of a pipeline.
+pub const STAGES: usize = 50;
+/// Stages of a pipeline at least.
+pub const STAGES_MIN: usize = 2;
+/// Actions of a stage.
+pub const ACTIONS_PER_STAGE: usize = 50;
+/// Actions of a pipeline.
+pub const ACTIONS: usize = 1000;
+/// Pipelines of a Region.
+pub const PIPELINES: usize = 1000;
+/// Tags of a pipeline.
+pub const TAGS: usize = 50;
+/// Executions at a time of a QUEUED or PARALLEL pipeline.
+pub const CONCURRENT_EXECUTIONS: usize = 50;
+/// Actions at a time of one PARALLEL execution.
+pub const CONCURRENT_ACTIONS: usize = 5;
+/// Failed or stopped PARALLEL executions that stay retryable: no stage remembers them, so that a number must.
+pub const RETRYABLE_PARALLEL: usize = 50;
+/// Pipeline variables that a declaration may have.
+pub const VARIABLES: usize = 50;
+/// Characters of a resolved action configuration (100 KB).
+pub const RESOLVED_CONFIGURATION: usize = 100 * 1024;
+/// Bytes of one action's output variables.
+pub const OUTPUT_VARIABLES: usize = 122_880;
+/// Bytes of `imagedefinitions.json`.
+pub const IMAGE_DEFINITIONS: u64 = 100 * 1024;
+/// Characters of an action's error or summary that are kept.
+pub const SUMMARY: usize = 2048;
+/// See [`SUMMARY`].
+pub fn cut(text: &str) -> String {
+    text.chars().take(SUMMARY).collect()
+}
+/// Characters of a trigger's detail.
+pub const TRIGGER_DETAIL: usize = 1024;
+/// Events of one decision. A decision always ends by itself; this ends one that a mistake keeps going.
+pub const EVENTS_PER_DECISION: usize = 20_000;
+/// Tries of a batch that another writer got ahead of.
+pub const CONFLICT_TRIES: usize = 8;
+/// Bytes of a source artifact from S3 (AWS: 7 GB).
+pub const SOURCE_S3: u64 = 7 << 30;
+/// Files of an archive that the S3 deploy action extracts.
+pub const ARCHIVE_FILES: usize = 100_000;
+/// Bytes of all files that the S3 deploy action extracts from one archive.
+pub const EXTRACTED: u64 = 16 << 30;

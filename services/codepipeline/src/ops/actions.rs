@@ -1,0 +1,178 @@
+//! Runs of actions, their types, and approvals.
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::codepipeline as cp;
+use kernel::{Access, Cx, Fault, Handle};
+use store::{PageToken, Row};
+
+use super::{on, page, time};
+use crate::actions::TYPES;
+use crate::catalog::{self, Carrier};
+use crate::desk::Ask;
+use crate::engine::{self, ActionStatus, Artifact, Verdict};
+use crate::error::Error;
+use crate::records::{ActionRow, ExecutionRow, arn};
+use crate::{CodePipeline, catalog::OWNER};
+
+/// Runs on a page.
+const PAGE: usize = 100;
+
+impl CodePipeline {
+    async fn runs(
+        &self,
+        cx: &Cx,
+        input: &cp::ListActionExecutions,
+    ) -> Result<cp::ListActionExecutionsOutput, Error> {
+        let (place, _) = self.find(cx, &input.pipeline_name).await?;
+        let filter = input.filter.as_ref();
+        let range = filter.and_then(|filter| filter.latest_in_pipeline_execution.as_ref());
+        let execution = filter
+            .and_then(|filter| filter.pipeline_execution_id.as_ref())
+            .or(range.map(|range| &range.pipeline_execution_id));
+        if let Some(id) = execution
+            && self.desk.store.get::<ExecutionRow>(&place.execution(id)).await?.is_none()
+        {
+            return Err(Error::ExecutionNotFound { pipeline: input.pipeline_name.clone(), id: id.clone() });
+        }
+        let latest = range.is_some_and(|range| range.start_time_range == "Latest");
+        let scope = execution.map_or_else(|| place.key(), |id| place.execution(id));
+        let list = format!("ListActionExecutions/{scope:?}/{latest}");
+        let before: Option<u64> =
+            PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
+        let most = page(input.max_results, PAGE);
+        let mut rows = match latest {
+            // Which runs are the latest is known from all of the execution's.
+            true => self.latest(&scope, before).await?,
+            false => self.desk.store.list_newest::<ActionRow>(&scope, before, most + 1).await?,
+        };
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let next = rows.last().filter(|_| more).map(|row| PageToken::encode(&list, row.created));
+        let details = rows.into_iter().map(|row| detail(&place.region, row.value)).collect();
+        Ok(cp::ListActionExecutionsOutput { action_execution_details: Some(details), next_token: next })
+    }
+
+    /// The last run of each action of an execution, newest first.
+    async fn latest(&self, scope: &store::Key, before: Option<u64>) -> Result<Vec<Row<ActionRow>>, Error> {
+        let mut rows = self.desk.store.all::<ActionRow>(scope).await?;
+        rows.sort_by_key(|row| std::cmp::Reverse(row.created));
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| seen.insert((row.value.stage.clone(), row.value.action.name.clone())));
+        rows.retain(|row| before.is_none_or(|before| row.created < before));
+        Ok(rows)
+    }
+}
+
+fn artifacts(artifacts: &BTreeMap<String, Artifact>) -> Vec<cp::ArtifactDetail> {
+    let detail = |(name, artifact): (&String, &Artifact)| cp::ArtifactDetail {
+        name: Some(name.clone()),
+        s3location: Some(cp::S3Location {
+            bucket: Some(artifact.bucket.clone()),
+            key: Some(artifact.key.clone()),
+        }),
+    };
+    artifacts.iter().map(detail).collect()
+}
+
+fn detail(region: &str, row: ActionRow) -> cp::ActionExecutionDetail {
+    let ActionRow { execution, version, stage, action, resolved, inputs, run } = row;
+    let carrier = catalog::find(&action.action_type_id).map(|kind| &kind.carrier);
+    let waits = run.status == ActionStatus::InProgress && matches!(carrier, Some(Carrier::Person));
+    let progress = run.progress;
+    let failure = run.failure.map(|f| cp::ErrorDetails { code: Some(f.code), message: Some(f.message) });
+    let result = cp::ActionExecutionResult {
+        // An approval's token: a PARALLEL pipeline has no state to read it from.
+        external_execution_id: progress.external_id.or_else(|| waits.then(|| run.id.clone())),
+        external_execution_summary: progress.summary,
+        external_execution_url: progress.external_url,
+        error_details: failure,
+        log_stream_arn: progress.log_stream,
+    };
+    let empty = result == cp::ActionExecutionResult::default();
+    cp::ActionExecutionDetail {
+        pipeline_execution_id: Some(execution),
+        action_execution_id: Some(run.id),
+        pipeline_version: Some(version),
+        stage_name: Some(stage),
+        action_name: Some(action.name),
+        start_time: time(run.begun),
+        last_update_time: time(run.updated),
+        updated_by: run.by,
+        status: Some(run.status.name().into()),
+        input: Some(cp::ActionExecutionInput {
+            action_type_id: Some(action.action_type_id),
+            configuration: action.configuration,
+            resolved_configuration: resolved,
+            role_arn: action.role_arn,
+            region: Some(action.region.unwrap_or_else(|| region.to_owned())),
+            input_artifacts: Some(artifacts(&inputs)),
+            namespace: action.namespace,
+        }),
+        output: Some(cp::ActionExecutionOutput {
+            output_artifacts: Some(artifacts(&run.output.artifacts)),
+            execution_result: (!empty).then_some(result),
+            output_variables: Some(run.output.variables),
+        }),
+    }
+}
+
+impl Handle<cp::ListActionExecutions> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::ListActionExecutions) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:ListActionExecutions", &input.pipeline_name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::ListActionExecutions,
+    ) -> Result<cp::ListActionExecutionsOutput, Fault> {
+        Ok(self.runs(cx, &input).await?)
+    }
+}
+
+impl Handle<cp::ListActionTypes> for CodePipeline {
+    async fn access(&self, cx: &Cx, _: &cp::ListActionTypes) -> Result<Vec<Access>, Fault> {
+        let types = arn(&cx.region, cx.account(), "actiontype:*");
+        Ok(vec![Access::new("codepipeline:ListActionTypes", types)])
+    }
+
+    async fn handle(&self, cx: &Cx, input: cp::ListActionTypes) -> Result<cp::ListActionTypesOutput, Fault> {
+        // All fit on one page: no token was ever given.
+        if input.next_token.is_some_and(|token| !token.is_empty()) {
+            return Err(Error::InvalidNextToken.into());
+        }
+        let owner = input.action_owner_filter.is_none_or(|owner| owner == OWNER);
+        let region = input.region_filter.is_none_or(|region| region == cx.region);
+        let types = TYPES.iter().filter(|_| owner && region).map(|kind| kind.shape()).collect();
+        Ok(cp::ListActionTypesOutput { action_types: types, next_token: None })
+    }
+}
+
+impl Handle<cp::PutApprovalResult> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::PutApprovalResult) -> Result<Vec<Access>, Fault> {
+        let action = format!("{}/{}/{}", input.pipeline_name, input.stage_name, input.action_name);
+        Ok(on(cx, "codepipeline:PutApprovalResult", &action))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::PutApprovalResult,
+    ) -> Result<cp::PutApprovalResultOutput, Fault> {
+        let (place, _) = self.find(cx, &input.pipeline_name).await?;
+        let verdict = Verdict {
+            stage: input.stage_name,
+            action: input.action_name,
+            token: input.token,
+            approved: input.result.status == "Approved",
+            summary: input.result.summary,
+            by: cx.caller.arn.clone(),
+        };
+        let at = self.desk.now();
+        let decided = self.desk.tell(&place, Some(&cx.request_id), |state| {
+            Ok(Ask::of(engine::approve(state, verdict.clone())?, ()))
+        });
+        decided.await?;
+        Ok(cp::PutApprovalResultOutput { approved_at: Some(at) })
+    }
+}

@@ -1,0 +1,260 @@
+//! Executions: start, stop, retry, get, list.
+use api::codepipeline as cp;
+use kernel::{Access, Cx, Fault, Handle};
+use store::PageToken;
+
+use super::{on, page, time};
+use crate::CodePipeline;
+use crate::desk::Ask;
+use crate::engine::{self, Execution, Override, RetryMode, Revision, StageStatus, State};
+use crate::error::Error;
+use crate::records::{ExecutionRow, Place, Saved};
+use crate::start::{self, Wish};
+
+/// Executions on a page.
+const PAGE: usize = 100;
+
+impl CodePipeline {
+    async fn begin(&self, cx: &Cx, input: cp::StartPipelineExecution) -> Result<String, Error> {
+        let (place, row) = self.find(cx, &input.name).await?;
+        let variables = input.variables.into_iter().flatten().map(|v| (v.name, v.value)).collect();
+        let revision = |r: cp::SourceRevisionOverride| Override {
+            action: r.action_name,
+            kind: r.revision_type,
+            value: r.revision_value,
+        };
+        let wish = Wish {
+            trigger: start::trigger(cx),
+            variables,
+            overrides: input.source_revisions.into_iter().flatten().map(revision).collect(),
+            token: input.client_request_token,
+        };
+        start::start(&self.desk, &place, &row.value.declaration, &cx.request_id, wish).await
+    }
+
+    /// The engine's state as it is stored.
+    pub(super) async fn state(&self, place: &Place) -> Result<State, Error> {
+        let saved = self.desk.store.get::<Saved>(&place.key()).await?;
+        Ok(saved.map(|row| row.value.state).unwrap_or_default())
+    }
+
+    async fn execution(&self, cx: &Cx, pipeline: &str, id: &str) -> Result<cp::PipelineExecution, Error> {
+        let (place, _) = self.find(cx, pipeline).await?;
+        let missing = || Error::ExecutionNotFound { pipeline: pipeline.into(), id: id.into() };
+        let row = self.desk.store.get::<ExecutionRow>(&place.execution(id)).await?.ok_or_else(missing)?;
+        let state = self.state(&place).await?;
+        Ok(shape(&place, &row.value, &state))
+    }
+
+    async fn executions(
+        &self,
+        cx: &Cx,
+        input: &cp::ListPipelineExecutions,
+    ) -> Result<cp::ListPipelineExecutionsOutput, Error> {
+        let (place, row) = self.find(cx, &input.pipeline_name).await?;
+        let filter = input.filter.as_ref().and_then(|filter| filter.succeeded_in_stage.as_ref());
+        let stage = filter.and_then(|filter| filter.stage_name.as_deref());
+        let list = format!("ListPipelineExecutions/{}/{}", place.uid, stage.unwrap_or_default());
+        let before: Option<u64> =
+            PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
+        let most = page(input.max_results, PAGE);
+        let version = row.value.version();
+        let wanted = |execution: &Execution| {
+            let succeeded = |stage: &str| {
+                let mut visits = execution.visits.iter();
+                visits.any(|visit| visit.stage == stage && visit.status == StageStatus::Succeeded)
+            };
+            stage.is_none_or(|stage| execution.version == version && succeeded(stage))
+        };
+        let (mut found, mut before) = (Vec::new(), before);
+        // A filter may pass over many: page through the store until the answer is full.
+        while found.len() <= most {
+            let rows = self.desk.store.list_newest::<ExecutionRow>(place.key(), before, PAGE).await?;
+            let last = rows.len() < PAGE;
+            before = rows.last().map(|row| row.created);
+            found.extend(rows.into_iter().filter(|row| wanted(&row.value.execution)));
+            if last {
+                break;
+            }
+        }
+        let more = found.len() > most;
+        found.truncate(most);
+        let next = found.last().filter(|_| more).map(|row| PageToken::encode(&list, row.created));
+        let state = self.state(&place).await?;
+        let summaries = found.iter().map(|row| summary(&row.value, &state)).collect();
+        Ok(cp::ListPipelineExecutionsOutput {
+            pipeline_execution_summaries: Some(summaries),
+            next_token: next,
+        })
+    }
+}
+
+/// What there is to say of an execution's status: of one that waits, why; it changes without the execution.
+fn status_summary(row: &ExecutionRow, state: &State) -> Option<String> {
+    match state.execution(&row.execution.id) {
+        Some(execution) => engine::summary(state, execution),
+        None => row.summary.clone(),
+    }
+}
+
+/// Its source actions' revisions: (action, artifacts, revision).
+fn revisions(execution: &Execution) -> impl Iterator<Item = (&String, Vec<&String>, &Revision)> {
+    let runs = execution.visits.first().into_iter().flat_map(|visit| &visit.actions);
+    runs.filter_map(|(name, run)| {
+        Some((name, run.output.artifacts.keys().collect(), run.output.revision.as_ref()?))
+    })
+}
+
+fn trigger(execution: &Execution) -> cp::ExecutionTrigger {
+    let engine::Trigger { kind, detail } = execution.trigger.clone();
+    cp::ExecutionTrigger { trigger_type: Some(kind), trigger_detail: Some(detail) }
+}
+
+fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecution {
+    let execution = &row.execution;
+    let artifact = |(_, names, revision): (&String, Vec<&String>, &Revision)| {
+        names
+            .into_iter()
+            .map(|name| cp::ArtifactRevision {
+                name: Some(name.clone()),
+                revision_id: Some(revision.id.clone()),
+                revision_change_identifier: None,
+                revision_summary: revision.summary.clone(),
+                created: revision.created.and_then(time),
+                revision_url: revision.url.clone(),
+            })
+            .collect::<Vec<_>>()
+    };
+    let variable = |(name, value): (&String, &String)| cp::ResolvedPipelineVariable {
+        name: Some(name.clone()),
+        resolved_value: Some(value.clone()),
+    };
+    let variables: Vec<_> = execution.variables.iter().map(variable).collect();
+    cp::PipelineExecution {
+        pipeline_name: Some(place.name.clone()),
+        pipeline_version: Some(execution.version),
+        pipeline_execution_id: Some(execution.id.clone()),
+        status: Some(execution.status.name().into()),
+        status_summary: status_summary(row, state),
+        artifact_revisions: Some(revisions(execution).flat_map(artifact).collect()),
+        variables: Some(variables).filter(|variables| !variables.is_empty()),
+        trigger: Some(trigger(execution)),
+        execution_mode: Some(execution.mode.name().into()),
+        execution_type: Some("STANDARD".into()),
+        rollback_metadata: None,
+    }
+}
+
+fn summary(row: &ExecutionRow, state: &State) -> cp::PipelineExecutionSummary {
+    let execution = &row.execution;
+    let revision = |(action, _, revision): (&String, Vec<&String>, &Revision)| cp::SourceRevision {
+        action_name: action.clone(),
+        revision_id: Some(revision.id.clone()),
+        revision_summary: revision.summary.clone(),
+        revision_url: revision.url.clone(),
+    };
+    let stop = execution.stop.as_ref();
+    cp::PipelineExecutionSummary {
+        pipeline_execution_id: Some(execution.id.clone()),
+        status: Some(execution.status.name().into()),
+        status_summary: status_summary(row, state),
+        start_time: time(execution.begun),
+        last_update_time: time(execution.updated),
+        source_revisions: Some(revisions(execution).map(revision).collect()),
+        trigger: Some(trigger(execution)),
+        stop_trigger: stop.map(|stop| cp::StopExecutionTrigger { reason: stop.reason.clone() }),
+        execution_mode: Some(execution.mode.name().into()),
+        execution_type: Some("STANDARD".into()),
+        rollback_metadata: None,
+    }
+}
+
+impl Handle<cp::StartPipelineExecution> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::StartPipelineExecution) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:StartPipelineExecution", &input.name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::StartPipelineExecution,
+    ) -> Result<cp::StartPipelineExecutionOutput, Fault> {
+        let id = self.begin(cx, input).await?;
+        Ok(cp::StartPipelineExecutionOutput { pipeline_execution_id: Some(id) })
+    }
+}
+
+impl Handle<cp::StopPipelineExecution> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::StopPipelineExecution) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:StopPipelineExecution", &input.pipeline_name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::StopPipelineExecution,
+    ) -> Result<cp::StopPipelineExecutionOutput, Fault> {
+        let (place, _) = self.find(cx, &input.pipeline_name).await?;
+        let id = &input.pipeline_execution_id;
+        let stopped = self.desk.tell(&place, Some(&cx.request_id), |state| {
+            let kind = engine::stop(state, id, input.abandon.unwrap_or(false), input.reason.clone())?;
+            Ok(Ask::of(kind, ()))
+        });
+        stopped.await?;
+        Ok(cp::StopPipelineExecutionOutput { pipeline_execution_id: Some(id.clone()) })
+    }
+}
+
+impl Handle<cp::RetryStageExecution> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::RetryStageExecution) -> Result<Vec<Access>, Fault> {
+        let stage = format!("{}/{}", input.pipeline_name, input.stage_name);
+        Ok(on(cx, "codepipeline:RetryStageExecution", &stage))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::RetryStageExecution,
+    ) -> Result<cp::RetryStageExecutionOutput, Fault> {
+        let (place, _) = self.find(cx, &input.pipeline_name).await?;
+        let id = &input.pipeline_execution_id;
+        let mode = match input.retry_mode.as_str() {
+            "ALL_ACTIONS" => RetryMode::AllActions,
+            _ => RetryMode::FailedActions,
+        };
+        let retried = self.desk.tell(&place, Some(&cx.request_id), |state| {
+            Ok(Ask::of(engine::retry(state, id, &input.stage_name, mode)?, ()))
+        });
+        retried.await?;
+        Ok(cp::RetryStageExecutionOutput { pipeline_execution_id: Some(id.clone()) })
+    }
+}
+
+impl Handle<cp::GetPipelineExecution> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::GetPipelineExecution) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:GetPipelineExecution", &input.pipeline_name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::GetPipelineExecution,
+    ) -> Result<cp::GetPipelineExecutionOutput, Fault> {
+        let execution = self.execution(cx, &input.pipeline_name, &input.pipeline_execution_id).await?;
+        Ok(cp::GetPipelineExecutionOutput { pipeline_execution: Some(execution) })
+    }
+}
+
+impl Handle<cp::ListPipelineExecutions> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::ListPipelineExecutions) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:ListPipelineExecutions", &input.pipeline_name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::ListPipelineExecutions,
+    ) -> Result<cp::ListPipelineExecutionsOutput, Fault> {
+        Ok(self.executions(cx, &input).await?)
+    }
+}

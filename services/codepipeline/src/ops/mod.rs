@@ -1,0 +1,27 @@
+//! The operations, a file a family.
+mod actions;
+mod executions;
+mod pipelines;
+mod state;
+mod tags;
+mod transitions;
+
+use kernel::{Access, Cx, Timestamp};
+
+use crate::engine::Millis;
+use crate::records::arn;
+
+/// A permission on a pipeline, or on `pipeline/stage` or `pipeline/stage/action`.
+fn on(cx: &Cx, action: &'static str, resource: &str) -> Vec<Access> {
+    vec![Access::new(action, arn(&cx.region, cx.account(), resource))]
+}
+
+/// An instant of the engine as shapes have it.
+fn time(at: Millis) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at).ok()
+}
+
+/// How many items a page may have: what was asked for, within AWS's bounds.
+fn page(asked: Option<i32>, most: usize) -> usize {
+    asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
+}

@@ -1,0 +1,126 @@
+//! GetPipelineState: the stages as the last executions left them.
+use api::codepipeline as cp;
+use kernel::{Access, Cx, Fault, Handle};
+
+use super::{on, time};
+use crate::CodePipeline;
+use crate::catalog::{self, Carrier};
+use crate::engine::{self, ActionRun, ActionStatus, Execution, StageStatus, State, Status, Visit};
+
+impl Handle<cp::GetPipelineState> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::GetPipelineState) -> Result<Vec<Access>, Fault> {
+        Ok(on(cx, "codepipeline:GetPipelineState", &input.name))
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::GetPipelineState,
+    ) -> Result<cp::GetPipelineStateOutput, Fault> {
+        let (place, row) = self.find(cx, &input.name).await?;
+        let state = self.state(&place).await?;
+        let pipeline = row.value;
+        Ok(cp::GetPipelineStateOutput {
+            pipeline_version: Some(pipeline.version()),
+            stage_states: Some(pipeline.declaration.stages.iter().map(|s| stage(&state, s)).collect()),
+            pipeline_name: Some(input.name),
+            created: Some(pipeline.created),
+            updated: Some(pipeline.updated),
+        })
+    }
+}
+
+fn stage(state: &State, declared: &cp::StageDeclaration) -> cp::StageState {
+    let name = &declared.name;
+    let latest = state.latest.get(name).and_then(|id| state.execution(id));
+    let visit = latest.and_then(|execution| execution.visits.iter().find(|visit| visit.stage == *name));
+    let waiting: Vec<cp::StageExecution> =
+        engine::waiting(state, name).into_iter().map(|e| execution(e, e.status.name())).collect();
+    cp::StageState {
+        stage_name: Some(name.clone()),
+        inbound_execution: waiting.first().cloned(),
+        inbound_executions: Some(waiting),
+        inbound_transition_state: Some(transition(state, name)),
+        action_states: Some(declared.actions.iter().map(|action| action_state(action, visit)).collect()),
+        latest_execution: latest.zip(visit).map(|(e, visit)| execution(e, stage_status(e, visit))),
+        retry_stage_metadata: visit.and_then(retries),
+        ..cp::StageState::default()
+    }
+}
+
+fn execution(execution: &Execution, status: &str) -> cp::StageExecution {
+    cp::StageExecution {
+        pipeline_execution_id: execution.id.clone(),
+        status: status.into(),
+        r#type: Some("STANDARD".into()),
+    }
+}
+
+fn stage_status(execution: &Execution, visit: &Visit) -> &'static str {
+    let stopping = execution.status == Status::Stopping && visit.status == StageStatus::InProgress;
+    if stopping { Status::Stopping.name() } else { visit.status.name() }
+}
+
+fn transition(state: &State, stage: &str) -> cp::TransitionState {
+    match state.gates.get(stage) {
+        None => cp::TransitionState { enabled: Some(true), ..cp::TransitionState::default() },
+        Some(gate) => cp::TransitionState {
+            enabled: Some(gate.enabled),
+            last_changed_by: Some(gate.by.clone()),
+            last_changed_at: time(gate.at),
+            disabled_reason: gate.reason.clone(),
+        },
+    }
+}
+
+fn retries(visit: &Visit) -> Option<cp::RetryStageMetadata> {
+    let attempts = |count: u32| i32::try_from(count).ok().filter(|count| *count > 0);
+    let trigger = if visit.last_retry_automatic { "AutomatedStageRetry" } else { "ManualStageRetry" };
+    (visit.auto_retries + visit.manual_retries > 0).then(|| cp::RetryStageMetadata {
+        auto_stage_retry_attempt: attempts(visit.auto_retries),
+        manual_stage_retry_attempt: attempts(visit.manual_retries),
+        latest_retry_trigger: Some(trigger.into()),
+    })
+}
+
+fn action_state(declared: &cp::ActionDeclaration, visit: Option<&Visit>) -> cp::ActionState {
+    let run = visit.and_then(|visit| visit.actions.get(&declared.name));
+    let carrier = catalog::find(&declared.action_type_id).map(|kind| &kind.carrier);
+    let person = matches!(carrier, Some(Carrier::Person));
+    let revision = run.and_then(|run| run.output.revision.as_ref().map(|revision| (run, revision)));
+    let link = declared.configuration.as_ref().and_then(|c| c.get("ExternalEntityLink")).filter(|_| person);
+    cp::ActionState {
+        action_name: Some(declared.name.clone()),
+        current_revision: revision.and_then(|(run, revision)| {
+            Some(cp::ActionRevision {
+                revision_id: revision.id.clone(),
+                revision_change_id: revision.id.clone(),
+                created: time(revision.created.unwrap_or(run.updated))?,
+            })
+        }),
+        latest_execution: run.map(|run| action_execution(run, person)),
+        entity_url: link.cloned(),
+        revision_url: revision.and_then(|(_, revision)| revision.url.clone()),
+    }
+}
+
+fn action_execution(run: &ActionRun, person: bool) -> cp::ActionExecution {
+    let waits = person && run.status == ActionStatus::InProgress;
+    let progress = &run.progress;
+    cp::ActionExecution {
+        action_execution_id: Some(run.id.clone()),
+        status: Some(run.status.name().into()),
+        summary: progress.summary.clone(),
+        last_status_change: time(run.updated),
+        token: waits.then(|| run.id.clone()),
+        last_updated_by: run.by.clone(),
+        external_execution_id: progress.external_id.clone(),
+        external_execution_url: progress.external_url.clone(),
+        percent_complete: None,
+        error_details: run.failure.as_ref().map(|failure| cp::ErrorDetails {
+            code: Some(failure.code.clone()),
+            message: Some(failure.message.clone()),
+        }),
+        log_stream_arn: progress.log_stream.clone(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Tags of pipelines.
+use std::collections::BTreeMap;
+
+use api::codepipeline as cp;
+use kernel::{Access, Arn, Cx, Fault, Handle};
+use store::{Batch, Row};
+
+use super::on;
+use crate::error::Error;
+use crate::records::Pipeline;
+use crate::{CodePipeline, limits};
+
+/// The tags after these are added.
+pub fn checked(
+    mut tags: BTreeMap<String, String>,
+    more: &[cp::Tag],
+) -> Result<BTreeMap<String, String>, Error> {
+    for tag in more {
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(Error::InvalidTags(format!(
+                "The tag key '{}' begins with aws:, which is reserved",
+                tag.key
+            )));
+        }
+        tags.insert(tag.key.clone(), tag.value.clone());
+    }
+    if tags.len() > limits::TAGS {
+        return Err(Error::TooManyTags(format!("A pipeline has at most {} tags", limits::TAGS)));
+    }
+    Ok(tags)
+}
+
+/// As shapes have them.
+pub fn shapes(tags: &BTreeMap<String, String>) -> Vec<cp::Tag> {
+    tags.iter().map(|(key, value)| cp::Tag { key: key.clone(), value: value.clone() }).collect()
+}
+
+/// The pipeline's name in an ARN of this account and Region.
+fn name<'a>(cx: &Cx, arn: &'a str) -> Result<&'a str, Error> {
+    let parsed: Option<Arn> = arn.parse().ok();
+    let mine = |a: &Arn| a.service == "codepipeline" && a.region == cx.region && a.account == cx.account();
+    let named = parsed.filter(mine).filter(|a| !a.resource.contains(['/', ':']));
+    named.map(|a| &arn[arn.len() - a.resource.len()..]).ok_or_else(|| Error::InvalidArn(arn.into()))
+}
+
+impl CodePipeline {
+    async fn tagged(&self, cx: &Cx, arn: &str) -> Result<Row<Pipeline>, Error> {
+        match self.find(cx, name(cx, arn)?).await {
+            Ok((_, row)) => Ok(row),
+            Err(Error::PipelineNotFound { .. }) => Err(Error::ResourceNotFound(arn.into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn retag(
+        &self,
+        cx: &Cx,
+        arn: &str,
+        change: impl Fn(BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error>,
+    ) -> Result<(), Error> {
+        let decide = || async {
+            let mut row = self.tagged(cx, arn).await?;
+            row.value.tags = change(std::mem::take(&mut row.value.tags))?;
+            Ok((Batch::new().update(&row), ()))
+        };
+        self.desk.store.update(decide).await
+    }
+}
+
+/// The permission on the tagged resource; a wrong ARN is told by the operation itself.
+fn want(cx: &Cx, action: &'static str, arn: &str) -> Result<Vec<Access>, Fault> {
+    Ok(on(cx, action, name(cx, arn)?))
+}
+
+impl Handle<cp::TagResource> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::TagResource) -> Result<Vec<Access>, Fault> {
+        want(cx, "codepipeline:TagResource", &input.resource_arn)
+    }
+
+    async fn handle(&self, cx: &Cx, input: cp::TagResource) -> Result<cp::TagResourceOutput, Fault> {
+        self.retag(cx, &input.resource_arn, |tags| checked(tags, &input.tags)).await?;
+        Ok(cp::TagResourceOutput::default())
+    }
+}
+
+impl Handle<cp::UntagResource> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::UntagResource) -> Result<Vec<Access>, Fault> {
+        want(cx, "codepipeline:UntagResource", &input.resource_arn)
+    }
+
+    async fn handle(&self, cx: &Cx, input: cp::UntagResource) -> Result<cp::UntagResourceOutput, Fault> {
+        let without = |mut tags: BTreeMap<String, String>| {
+            tags.retain(|key, _| !input.tag_keys.contains(key));
+            Ok(tags)
+        };
+        self.retag(cx, &input.resource_arn, without).await?;
+        Ok(cp::UntagResourceOutput::default())
+    }
+}
+
+impl Handle<cp::ListTagsForResource> for CodePipeline {
+    async fn access(&self, cx: &Cx, input: &cp::ListTagsForResource) -> Result<Vec<Access>, Fault> {
+        want(cx, "codepipeline:ListTagsForResource", &input.resource_arn)
+    }
+
+    async fn handle(
+        &self,
+        cx: &Cx,
+        input: cp::ListTagsForResource,
+    ) -> Result<cp::ListTagsForResourceOutput, Fault> {
+        // All fit on one page: no token was ever given.
+        if input.next_token.is_some_and(|token| !token.is_empty()) {
+            return Err(Error::InvalidNextToken.into());
+        }
+        let row = self.tagged(cx, &input.resource_arn).await?;
+        Ok(cp::ListTagsForResourceOutput { tags: Some(shapes(&row.value.tags)), next_token: None })
+    }
+}

@@ -1,0 +1,89 @@
+//! Rows and notices: what a batch of events changes in what others see.
+use std::collections::BTreeMap;
+
+use kernel::Entropy;
+use store::{Batch, Event as Notice};
+
+use crate::desk::Declaration;
+use crate::engine::{self, Event, Kind, State};
+use crate::notices;
+use crate::records::{ActionRow, ExecutionRow, Place};
+use crate::scope::Scope;
+
+/// Collects over the events of a batch; what a later event says of the same row replaces the earlier.
+pub struct Rows<'a> {
+    place: &'a Place,
+    entropy: &'a dyn Entropy,
+    executions: BTreeMap<String, ExecutionRow>,
+    actions: BTreeMap<String, ActionRow>,
+    notices: Vec<Notice>,
+}
+
+impl<'a> Rows<'a> {
+    /// None yet.
+    pub fn new(place: &'a Place, entropy: &'a dyn Entropy) -> Self {
+        Self { place, entropy, executions: BTreeMap::new(), actions: BTreeMap::new(), notices: Vec::new() }
+    }
+
+    /// Takes what an event changed, from the state right after it: a later one may drop the execution from it.
+    pub fn after(&mut self, state: &State, definitions: &BTreeMap<i32, Declaration>, event: &Event) {
+        let row = run(&event.kind).and_then(|id| action_row(state, definitions, id));
+        self.notices.extend(notices::of(self.place, state, event, row.as_ref(), self.entropy));
+        let concerned = execution(&event.kind).or(row.as_ref().map(|row| row.execution.as_str()));
+        if let Some(execution) = concerned.and_then(|id| state.execution(id)) {
+            let summary = engine::summary(state, execution).filter(|_| !execution.active());
+            let shown = ExecutionRow { execution: execution.clone(), summary };
+            self.executions.insert(execution.id.clone(), shown);
+        }
+        if let Some(row) = row {
+            self.actions.insert(row.run.id.clone(), row);
+        }
+    }
+
+    /// All of it, in the batch.
+    pub fn into_batch(self, mut batch: Batch) -> Batch {
+        // In the order in which they were started: lists show the order of creation.
+        let mut executions: Vec<ExecutionRow> = self.executions.into_values().collect();
+        executions.sort_by_key(|row| row.execution.number);
+        for row in &executions {
+            batch = batch.put(&self.place.execution(&row.execution.id), row);
+        }
+        for row in self.actions.values() {
+            batch = batch.put(&self.place.action(&row.execution, &row.run.id), row);
+        }
+        self.notices.iter().fold(batch, |batch, notice| batch.event(notice))
+    }
+}
+
+fn action_row(state: &State, definitions: &BTreeMap<i32, Declaration>, id: &str) -> Option<ActionRow> {
+    let (execution, visit, name, run) = state.run(id)?;
+    let pipeline = definitions.get(&execution.version)?;
+    Some(Scope::of(pipeline, execution, &visit.stage, name)?.row(&visit.stage, run))
+}
+
+/// The run that an event is about.
+fn run(kind: &Kind) -> Option<&str> {
+    match kind {
+        Kind::ActionStarted { id, .. }
+        | Kind::ActionProgressed { id, .. }
+        | Kind::ActionSucceeded { id, .. }
+        | Kind::ActionFailed { id, .. }
+        | Kind::ActionAbandoned { id } => Some(id),
+        _ => None,
+    }
+}
+
+/// The execution that an event names.
+fn execution(kind: &Kind) -> Option<&str> {
+    match kind {
+        Kind::Started { execution, .. }
+        | Kind::Superseded { execution, .. }
+        | Kind::Entered { execution, .. }
+        | Kind::ActionStarted { execution, .. }
+        | Kind::StageEnded { execution, .. }
+        | Kind::Ended { execution, .. }
+        | Kind::StopRequested { execution, .. }
+        | Kind::Retried { execution, .. } => Some(execution),
+        _ => None,
+    }
+}

@@ -1,0 +1,190 @@
+//! What is stored, and under which keys. Every key begins with (account, region).
+use std::collections::BTreeMap;
+
+use api::codepipeline as cp;
+use kernel::{Arn, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Key, Record};
+
+use crate::actions;
+use crate::engine::{ActionRun, Artifact, Event, Execution, FORMAT, State};
+
+/// Where a pipeline is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The account.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+    /// The pipeline's name.
+    pub name: String,
+    /// Its id: another pipeline of the same name, after a deletion, has another.
+    pub uid: String,
+}
+
+impl Place {
+    /// The key of a pipeline's own row.
+    pub fn row(account: &str, region: &str, name: &str) -> Key {
+        Key::new(account, region).text(name)
+    }
+
+    /// The key of its stream and state, and the prefix of its history's.
+    pub fn key(&self) -> Key {
+        Key::new(&self.account, &self.region).text(&self.uid)
+    }
+
+    /// The key of a version of its declaration.
+    pub fn definition(&self, version: i32) -> Key {
+        self.key().number(u64::try_from(version).unwrap_or(0))
+    }
+
+    /// The key of an execution.
+    pub fn execution(&self, id: &str) -> Key {
+        self.key().text(id)
+    }
+
+    /// The key of a run of an action.
+    pub fn action(&self, execution: &str, run: &str) -> Key {
+        self.key().text(execution).text(run)
+    }
+
+    /// The key under which a request's token is remembered.
+    pub fn token(&self, token: &str) -> Key {
+        Key::new(&self.account, &self.region).text("StartPipelineExecution").text(&self.uid).text(token)
+    }
+
+    /// The pipeline's ARN.
+    pub fn arn(&self) -> String {
+        arn(&self.region, &self.account, &self.name)
+    }
+}
+
+/// The ARN of a pipeline, or of `pipeline/stage` and `pipeline/stage/action`.
+pub fn arn(region: &str, account: &str, resource: &str) -> String {
+    Arn::new("codepipeline", region, account, resource).to_string()
+}
+
+/// A pipeline: its current declaration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pipeline {
+    /// See [`Place::uid`].
+    pub uid: String,
+    /// With its version, and with its secrets.
+    #[serde(with = "kernel::json::stored")]
+    pub declaration: cp::PipelineDeclaration,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last updated.
+    pub updated: Timestamp,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Pipeline {
+    /// Its version.
+    pub fn version(&self) -> i32 {
+        self.declaration.version.unwrap_or(1)
+    }
+}
+
+/// The index of pipelines by the sources whose changes start them.
+pub const BY_SOURCE: &str = "source";
+
+impl Record for Pipeline {
+    const TABLE: &'static str = "codepipeline.pipeline";
+    const INDEXES: &'static [&'static str] = &[BY_SOURCE];
+
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        actions::watched(&self.declaration).into_iter().map(|source| (BY_SOURCE, source)).collect()
+    }
+}
+
+/// A version of a pipeline's declaration: executions run the one that they were started with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Definition {
+    /// With its secrets.
+    #[serde(with = "kernel::json::stored")]
+    pub declaration: cp::PipelineDeclaration,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
+impl Record for Definition {
+    const TABLE: &'static str = "codepipeline.definition";
+}
+
+/// The engine's state, as far as the stream of events adds up to it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Saved {
+    /// The number of the last event in it.
+    pub seq: u64,
+    /// The state.
+    pub state: State,
+}
+
+impl Record for Saved {
+    const TABLE: &'static str = "codepipeline.state";
+    const VERSION: u32 = FORMAT;
+}
+
+impl Record for Event {
+    const TABLE: &'static str = "codepipeline.event";
+}
+
+/// An execution, as lists and reads show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExecutionRow {
+    /// With all of its stages.
+    pub execution: Execution,
+    /// What there is to say of how it ended.
+    pub summary: Option<String>,
+}
+
+impl Record for ExecutionRow {
+    const TABLE: &'static str = "codepipeline.execution";
+}
+
+/// A run of an action, as lists show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActionRow {
+    /// The execution.
+    pub execution: String,
+    /// The version of the pipeline that it runs.
+    pub version: i32,
+    /// The stage.
+    pub stage: String,
+    /// The declaration, its secrets masked.
+    #[serde(with = "kernel::json::stored")]
+    pub action: cp::ActionDeclaration,
+    /// The configuration with its variables replaced; absent where one had no value.
+    pub resolved: Option<BTreeMap<String, String>>,
+    /// Where its input artifacts lie.
+    pub inputs: BTreeMap<String, Artifact>,
+    /// The run.
+    pub run: ActionRun,
+}
+
+impl Record for ActionRow {
+    const TABLE: &'static str = "codepipeline.action";
+}
+
+/// A deleted pipeline whose history is still to be removed. Keyed as [`Place::key`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Remains {
+    /// When it was deleted.
+    pub at: Timestamp,
+}
+
+impl Record for Remains {
+    const TABLE: &'static str = "codepipeline.remains";
+}
+
+/// The kind of the timers of pipelines whose executions have a deadline; the payload is [`Alarm`].
+pub const DEADLINE: &str = "codepipeline.deadline";
+
+/// Which pipeline a timer is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+}

@@ -1,0 +1,92 @@
+//! Variables: namespaces, and that a reference can have a value when its action starts.
+use std::collections::BTreeSet;
+
+use api::codepipeline as cp;
+
+use super::{at, each, order, twice};
+use crate::error::Error;
+use crate::variables::{EXECUTION, EXECUTION_ID, PIPELINE, Reference, references};
+
+pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    namespaces(pipeline)?;
+    for (index, stage) in pipeline.stages.iter().enumerate() {
+        for action in &stage.actions {
+            for (key, value) in action.configuration.iter().flatten() {
+                for reference in references(value) {
+                    let wrong = match reference {
+                        Err(malformed) => Some(malformed.to_string()),
+                        Ok(reference) => refuse(pipeline, index, action, reference),
+                    };
+                    if let Some(wrong) = wrong {
+                        let place = at(stage, action);
+                        return Err(Error::InvalidAction(format!(
+                            "In {place}, configuration key '{key}': {wrong}"
+                        )));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn namespaces(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    let declared =
+        || each(pipeline).filter_map(|(stage, action)| Some((stage, action, action.namespace.as_deref()?)));
+    let artifacts: BTreeSet<&str> = each(pipeline)
+        .flat_map(|(_, a)| a.output_artifacts.iter().flatten())
+        .map(|o| o.name.as_str())
+        .collect();
+    for (stage, action, namespace) in declared() {
+        let wrong = match namespace {
+            EXECUTION | PIPELINE => "is reserved",
+            _ if artifacts.contains(namespace) => "is the name of an artifact",
+            _ => continue,
+        };
+        let place = at(stage, action);
+        return Err(Error::InvalidAction(format!(
+            "The namespace '{namespace}' of {place} {wrong}; choose another"
+        )));
+    }
+    match twice(declared().map(|(_, _, namespace)| namespace)) {
+        Some(namespace) => Err(Error::InvalidAction(format!(
+            "The namespace '{namespace}' is used by more than one action: namespaces are unique in a pipeline"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a reference in an action's configuration.
+fn refuse(
+    pipeline: &cp::PipelineDeclaration,
+    stage: usize,
+    action: &cp::ActionDeclaration,
+    reference: Reference<'_>,
+) -> Option<String> {
+    let Reference { namespace, key } = reference;
+    let text = format!("'#{{{namespace}.{key}}}'");
+    match namespace {
+        EXECUTION if key == EXECUTION_ID => None,
+        EXECUTION => Some(format!("{text} does not exist; the namespace {EXECUTION} holds {EXECUTION_ID}")),
+        PIPELINE if action.action_type_id.category == "Source" => {
+            Some(format!("{text}: pipeline variables cannot be used in source actions"))
+        }
+        PIPELINE => {
+            let declared = pipeline.variables.iter().flatten().any(|variable| variable.name == key);
+            (!declared).then(|| format!("{text}: the pipeline declares no variable '{key}'"))
+        }
+        _ => {
+            let giver = pipeline.stages.iter().enumerate().find_map(|(index, s)| {
+                let giver = s.actions.iter().find(|a| a.namespace.as_deref() == Some(namespace))?;
+                Some((index, order(giver)))
+            });
+            match giver {
+                None => Some(format!("{text} refers to the namespace '{namespace}', which no action has")),
+                Some(at) if at >= (stage, order(action)) => Some(format!(
+                    "{text} refers to an action that has not ended by then: use namespaces of earlier stages, or of lower runOrder"
+                )),
+                Some(_) => None,
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Stages: how many, their names, and where sources stand.
+use api::codepipeline as cp;
+
+use super::{each, retry_mode, twice};
+use crate::engine::RetryMode;
+use crate::error::Error;
+use crate::limits;
+
+pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    counts(pipeline)?;
+    if let Some(name) = twice(pipeline.stages.iter().map(|stage| stage.name.as_str())) {
+        return Err(Error::InvalidStage(format!(
+            "The stage name '{name}' is used more than once: stage names are unique"
+        )));
+    }
+    pipeline.stages.iter().try_for_each(stage)?;
+    sources(pipeline)?;
+    triggers(pipeline)?;
+    variables(pipeline)
+}
+
+fn counts(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    let stages = pipeline.stages.len();
+    if stages < limits::STAGES_MIN {
+        let least = limits::STAGES_MIN;
+        let message = format!("The pipeline has {stages} stage(s): a pipeline has at least {least}");
+        return Err(Error::InvalidStructure(message));
+    }
+    if stages > limits::STAGES {
+        let message = format!("The pipeline has {stages} stages: a pipeline has at most {}", limits::STAGES);
+        return Err(Error::InvalidStructure(message));
+    }
+    let actions = each(pipeline).count();
+    if actions > limits::ACTIONS {
+        let message =
+            format!("The pipeline has {actions} actions: a pipeline has at most {}", limits::ACTIONS);
+        return Err(Error::InvalidStructure(message));
+    }
+    Ok(())
+}
+
+fn stage(stage: &cp::StageDeclaration) -> Result<(), Error> {
+    let name = &stage.name;
+    let invalid = |message: String| Err(Error::InvalidStage(message));
+    if stage.actions.is_empty() {
+        return invalid(format!("Stage '{name}' has no action: a stage has at least one"));
+    }
+    if stage.actions.len() > limits::ACTIONS_PER_STAGE {
+        let (count, most) = (stage.actions.len(), limits::ACTIONS_PER_STAGE);
+        return invalid(format!("Stage '{name}' has {count} actions: a stage has at most {most}"));
+    }
+    if let Some(action) = twice(stage.actions.iter().map(|action| action.name.as_str())) {
+        let message = format!(
+            "The action name '{action}' is used more than once in stage '{name}': names are unique in a stage"
+        );
+        return Err(Error::InvalidAction(message));
+    }
+    if stage.blockers.as_ref().is_some_and(|blockers| !blockers.is_empty()) {
+        return Err(Error::InvalidBlocker(format!(
+            "Stage '{name}' has blockers, which AWS keeps for future use"
+        )));
+    }
+    conditions(stage)
+}
+
+/// Conditions are refused by name until they are served: to ignore one would release what it holds back.
+fn conditions(stage: &cp::StageDeclaration) -> Result<(), Error> {
+    let name = &stage.name;
+    let unserved = |field: &str| {
+        Err(Error::InvalidStage(format!(
+            "Stage '{name}', {field}: conditions are not served yet; remove them"
+        )))
+    };
+    if stage.before_entry.is_some() {
+        return unserved("beforeEntry");
+    }
+    if stage.on_success.is_some() {
+        return unserved("onSuccess");
+    }
+    let Some(failure) = &stage.on_failure else { return Ok(()) };
+    if failure.conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()) {
+        return unserved("onFailure.conditions");
+    }
+    match failure.result.as_deref() {
+        Some("RETRY") => Ok(()),
+        Some("ROLLBACK") => Err(Error::InvalidStage(format!(
+            "Stage '{name}', onFailure.result: ROLLBACK is not served yet; RETRY is"
+        ))),
+        _ => Err(Error::InvalidStage(format!("Stage '{name}', onFailure.result must be RETRY or ROLLBACK"))),
+    }
+}
+
+pub(super) fn auto_retry(stage: &cp::StageDeclaration) -> Option<RetryMode> {
+    let failure = stage.on_failure.as_ref()?;
+    (failure.result.as_deref() == Some("RETRY")).then(|| retry_mode(failure.retry_configuration.as_ref()))
+}
+
+/// The first stage holds sources alone, the others none.
+fn sources(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    for (index, stage) in pipeline.stages.iter().enumerate() {
+        for action in &stage.actions {
+            let source = action.action_type_id.category == "Source";
+            let (action, stage) = (&action.name, &stage.name);
+            if index == 0 && !source {
+                return Err(Error::InvalidStructure(format!(
+                    "The pipeline must start with a stage that holds only source actions: action '{action}' in stage '{stage}' is none"
+                )));
+            }
+            if index > 0 && source {
+                return Err(Error::InvalidStructure(format!(
+                    "Only the first stage may hold source actions: action '{action}' in stage '{stage}' is one"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A trigger belongs to a connection's source action, and to one alone.
+fn triggers(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    for trigger in pipeline.triggers.iter().flatten() {
+        let name = &trigger.git_configuration.source_action_name;
+        let source = each(pipeline).find(|(_, action)| action.name == *name);
+        let connection =
+            |(_, a): &(_, &cp::ActionDeclaration)| a.action_type_id.provider == "CodeStarSourceConnection";
+        if !source.as_ref().is_some_and(connection) {
+            return Err(Error::InvalidStructure(format!(
+                "The trigger's gitConfiguration.sourceActionName '{name}' must name a source action of provider CodeStarSourceConnection"
+            )));
+        }
+    }
+    let names = pipeline.triggers.iter().flatten().map(|t| t.git_configuration.source_action_name.as_str());
+    match twice(names) {
+        Some(name) => {
+            Err(Error::InvalidStructure(format!("The source action '{name}' has more than one trigger")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn variables(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
+    let declared = pipeline.variables.iter().flatten();
+    if declared.clone().count() > limits::VARIABLES {
+        let message = format!("The pipeline declares more than {} variables", limits::VARIABLES);
+        return Err(Error::InvalidStructure(message));
+    }
+    match twice(declared.map(|variable| variable.name.as_str())) {
+        Some(name) => {
+            Err(Error::InvalidStructure(format!("The pipeline variable '{name}' is declared more than once")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! What starts an execution, what it takes, and where it goes.
+use serde_json::{Value, json};
+
+use super::*;
+
+#[tokio::test]
+async fn a_push_starts_what_watches_it_once() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![build()]])})).await;
+    b.newest("Succeeded").await;
+    b.push("c0ffee2").await;
+    let pushed = b.until("ListPipelineExecutions", json!({"pipelineName": "p"}), |l| {
+        let newest = &l["pipelineExecutionSummaries"][0];
+        newest["status"] == "Succeeded" && newest["sourceRevisions"][0]["revisionId"] == "c0ffee2"
+    });
+    let pushed = pushed.await;
+    let trigger = json!({"triggerType": "PollForSourceChanges", "triggerDetail": "Src"});
+    assert_eq!(pushed["pipelineExecutionSummaries"][0]["trigger"], trigger);
+
+    // With polling off and no rule nothing starts; the next thing that does is not the push.
+    let quiet = with(
+        source(),
+        json!({"configuration": {
+        "RepositoryName": "repo", "BranchName": "main", "PollForSourceChanges": "false"}}),
+    );
+    b.ok("UpdatePipeline", json!({"pipeline": pipeline(&[vec![quiet], vec![build()]])})).await;
+    b.push("c0ffee3").await;
+    let mut cx = b.world.cx();
+    cx.context.insert("aws:SourceArn", "arn:aws:events:us-east-1:000000000000:rule/r".into());
+    let start = b.world.call_as(&cx, "codepipeline.StartPipelineExecution", json!({"name": "p"}));
+    let started = start.await.unwrap()["pipelineExecutionId"].clone();
+    let list = b.newest("Succeeded").await;
+    assert_eq!(list["pipelineExecutionId"], started);
+    assert_eq!(list["trigger"]["triggerType"], "CloudWatchEvent");
+    let all = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
+    assert_eq!(all["pipelineExecutionSummaries"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn variables_have_values_and_sources_take_what_they_are_told() {
+    let b = Bench::new().await;
+    let look = with(
+        approval(),
+        json!({"configuration": {"CustomData": "#{variables.Who} #{codepipeline.PipelineExecutionId}"}}),
+    );
+    let declared = with(pipeline(&[vec![source()], vec![look]]), json!({"variables": [{"name": "Who"}]}));
+    let created = b.ok("CreatePipeline", json!({"pipeline": declared})).await;
+    assert_eq!(created["pipeline"]["pipelineType"], "V2");
+    // A variable without a default has no value in a first execution: there is none.
+    let list = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
+    assert_eq!(list["pipelineExecutionSummaries"], json!([]));
+    let refused = b.refused("StartPipelineExecution", json!({"name": "p"})).await;
+    assert_eq!(refused, "ValidationException: The variable 'Who' has no default value: give it in variables");
+    let start = json!({
+        "name": "p", "variables": [{"name": "Who", "value": "me"}],
+        "sourceRevisions": [{"actionName": "Src", "revisionType": "COMMIT_ID", "revisionValue": "beef"}],
+    });
+    let id = b.ok("StartPipelineExecution", start).await["pipelineExecutionId"].as_str().unwrap().to_owned();
+    b.action(1, 0, "InProgress").await;
+    let runs = b.ok("ListActionExecutions", json!({"pipelineName": "p"})).await;
+    let run = &runs["actionExecutionDetails"][0];
+    assert_eq!(run["input"]["resolvedConfiguration"]["CustomData"], format!("me {id}"));
+    let got = b.ok("GetPipelineExecution", json!({"pipelineName": "p", "pipelineExecutionId": id})).await;
+    assert_eq!(got["pipelineExecution"]["variables"], json!([{"name": "Who", "resolvedValue": "me"}]));
+    assert_eq!(got["pipelineExecution"]["artifactRevisions"][0]["revisionId"], "beef");
+    let wrong = json!({
+        "name": "p", "variables": [{"name": "Who", "value": "me"}],
+        "sourceRevisions": [{"actionName": "Src", "revisionType": "IMAGE_DIGEST", "revisionValue": "beef"}],
+    });
+    assert!(b.refused("StartPipelineExecution", wrong).await.starts_with("ValidationException"));
+}
+
+#[tokio::test]
+async fn objects_and_images_are_released() {
+    let b = Bench::new().await;
+    b.fakes
+        .memory()
+        .objects
+        .insert("sources/app.zip".into(), fakes::zip(&[("index.html", "<p>"), ("css/a.css", "p{}")]));
+    let source = action("Source", "S3", "Src", json!({"S3Bucket": "sources", "S3ObjectKey": "app.zip"}));
+    let source = with(source, json!({"outputArtifacts": [{"name": "App"}], "namespace": "s3"}));
+    let image = with(
+        action("Source", "ECR", "Img", json!({"RepositoryName": "app"})),
+        json!({"outputArtifacts": [{"name": "Image"}]}),
+    );
+    let site = json!({"BucketName": "site", "Extract": "true", "ObjectKey": "v-#{s3.VersionId}/", "CacheControl": "no-cache"});
+    let site = with(action("Deploy", "S3", "Site", site), json!({"inputArtifacts": [{"name": "App"}]}));
+    let whole = json!({"BucketName": "site", "Extract": "false", "ObjectKey": "img-{datetime}.zip"});
+    let whole = with(action("Deploy", "S3", "Whole", whole), json!({"inputArtifacts": [{"name": "Image"}]}));
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source, image], vec![site, whole]])})).await;
+    b.newest("Succeeded").await;
+    let memory = b.fakes.memory();
+    assert_eq!(memory.objects["site/v-v7/index.html"], "<p>");
+    let headers = &memory.headers["site/v-v7/css/a.css"];
+    assert_eq!(
+        (headers["content-type"].as_str(), headers["cache-control"].as_str()),
+        ("text/css", "no-cache")
+    );
+    let detail = &memory.objects["site/img-2026-01-01_00-00-00.zip"];
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, detail).unwrap();
+    let mut detail = zip::ZipArchive::new(file).unwrap();
+    let detail: Value = serde_json::from_reader(detail.by_name("imageDetail.json").unwrap()).unwrap();
+    assert_eq!(detail["ImageURI"], "000000000000.dkr.ecr.us-east-1.amazonaws.com/app@sha256:abc");
+    assert_eq!(detail["ImageTags"], json!(["latest"]));
+}
+
+#[tokio::test]
+async fn an_archive_that_leaves_its_folder_deploys_nothing() {
+    let b = Bench::new().await;
+    b.fakes.memory().objects.insert("sources/app.zip".into(), fakes::zip(&[("ok", "1"), ("../evil", "2")]));
+    let source = action("Source", "S3", "Src", json!({"S3Bucket": "sources", "S3ObjectKey": "app.zip"}));
+    let source = with(source, json!({"outputArtifacts": [{"name": "App"}]}));
+    let site = action("Deploy", "S3", "Site", json!({"BucketName": "site", "Extract": "true"}));
+    let site = with(site, json!({"inputArtifacts": [{"name": "App"}]}));
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source], vec![site]])})).await;
+    let run = b.action(1, 0, "Failed").await;
+    let message = run["errorDetails"]["message"].as_str().unwrap();
+    assert!(message.contains("'../evil', which is not a path inside of it"), "{message}");
+    assert!(!b.fakes.memory().objects.keys().any(|key| key.starts_with("site/")));
+}

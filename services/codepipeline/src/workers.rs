@@ -1,0 +1,216 @@
+//! Background work: what a restart finds, deadlines, what deletions leave, and the events of other services.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kernel::{Fault, Fut};
+use store::{Batch, EVENTS, Event, Key, Part, Record};
+use tokio::sync::Notify;
+use work::{Next, Worker};
+
+use crate::actions;
+use crate::desk::{Ask, Desk};
+use crate::engine;
+use crate::error::Error;
+use crate::records::{
+    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, Saved,
+};
+use crate::start::{self, Wish};
+
+/// Rows, timers and messages taken at a time.
+const PAGE: usize = 500;
+/// This service among the outbox's consumers.
+const CONSUMER: &str = "codepipeline";
+
+/// Takes up what a restart finds, ends what is past its deadline, removes what deletions leave.
+pub struct Executions {
+    desk: Arc<Desk>,
+    resumed: AtomicBool,
+}
+
+impl Executions {
+    /// On a desk.
+    pub fn new(desk: Arc<Desk>) -> Self {
+        Self { desk, resumed: AtomicBool::new(false) }
+    }
+
+    async fn pass(&self) -> Result<Next, Error> {
+        if !self.resumed.load(Ordering::Acquire) {
+            self.resume().await?;
+            self.resumed.store(true, Ordering::Release);
+        }
+        let due = self.desk.store.due(DEADLINE, self.desk.now(), PAGE).await?;
+        for timer in &due {
+            let Ok(Alarm { name }) = serde_json::from_value(timer.payload.clone()) else { continue };
+            let place = place(&timer.key, &name);
+            // The timer is set anew in the same commit if there is a later deadline.
+            let ask = |_: &engine::State| {
+                let mut ask = Ask::of(None, ());
+                ask.batch = Batch::new().cancel(DEADLINE, &place.key());
+                Ok(ask)
+            };
+            self.desk.tell(&place, None, ask).await?;
+        }
+        let more = self.sweep().await?;
+        match more || due.len() == PAGE {
+            true => Ok(Next::Again),
+            false => Ok(self.desk.store.next_due(DEADLINE).await?.into()),
+        }
+    }
+
+    /// Starts what is outstanding, pipeline by pipeline; those that rest are not touched.
+    async fn resume(&self) -> Result<(), Error> {
+        let now = self.desk.now().as_millisecond();
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.desk.store.list::<Pipeline>(Key::all(), after.as_ref(), PAGE).await?;
+            for row in &page {
+                let place = Place {
+                    account: row.key.account(),
+                    region: row.key.region(),
+                    name: row.key.last(),
+                    uid: row.value.uid.clone(),
+                };
+                let Some(saved) = self.desk.store.get::<Saved>(&place.key()).await? else { continue };
+                let state = &saved.value.state;
+                let moving = state.outstanding().next().is_some() || !engine::decide(state, now).is_empty();
+                if moving {
+                    self.desk.resume(&place).await?;
+                }
+            }
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(()) };
+            after = Some(last.key.clone());
+        }
+    }
+
+    /// Removes a page of each deleted pipeline's history; whether there is more.
+    async fn sweep(&self) -> Result<bool, Error> {
+        let store = &self.desk.store;
+        let remains = store.list::<Remains>(Key::all(), None, PAGE).await?;
+        for row in &remains {
+            let key = &row.key;
+            let executions = store.list::<ExecutionRow>(key, None, PAGE).await?;
+            let actions = store.list::<ActionRow>(key, None, PAGE).await?;
+            let definitions = store.list::<Definition>(key, None, PAGE).await?;
+            let done = executions.is_empty() && actions.is_empty() && definitions.is_empty();
+            let batch = executions.iter().fold(Batch::new(), |b, row| b.delete::<ExecutionRow>(&row.key));
+            let batch = actions.iter().fold(batch, |b, row| b.delete::<ActionRow>(&row.key));
+            let batch = definitions.iter().fold(batch, |b, row| b.delete::<Definition>(&row.key));
+            store.commit(if done { batch.delete::<Remains>(key) } else { batch }).await?;
+        }
+        Ok(!remains.is_empty())
+    }
+}
+
+/// The pipeline that a key of [`Place::key`] belongs to.
+fn place(key: &Key, name: &str) -> Place {
+    let uid = match key.parts().into_iter().nth(2) {
+        Some(Part::Text(uid)) => uid,
+        _ => String::new(),
+    };
+    Place { account: key.account(), region: key.region(), name: name.into(), uid }
+}
+
+impl Worker for Executions {
+    fn name(&self) -> String {
+        "codepipeline.executions".into()
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        self.desk.store.watch(&[DEADLINE, Remains::TABLE])
+    }
+
+    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
+        Box::pin(async { Ok(self.pass().await?) })
+    }
+}
+
+/// Hears the events of all services: wakes the actions that wait for one, and starts the pipelines whose sources
+/// have changed.
+pub struct Events {
+    desk: Arc<Desk>,
+}
+
+impl Events {
+    /// On a desk.
+    pub fn new(desk: Arc<Desk>) -> Self {
+        Self { desk }
+    }
+
+    async fn pass(&self) -> Result<Next, Error> {
+        let store = &self.desk.store;
+        let from = store.cursor(EVENTS, CONSUMER).await?;
+        if from == 0 {
+            // From here on messages are kept for this consumer.
+            store.commit(Batch::new().advance(EVENTS, CONSUMER, 0, 0)).await?;
+        }
+        let messages = store.messages(EVENTS, from, PAGE).await?;
+        let Some(last) = messages.last().map(|message| message.seq) else { return Ok(Next::Idle) };
+        for message in &messages {
+            match serde_json::from_value::<Event>(message.payload.clone()) {
+                Ok(event) => self.heard(event).await?,
+                Err(error) => tracing::error!(seq = message.seq, "an event cannot be read: {error}"),
+            }
+        }
+        store.commit(Batch::new().advance(EVENTS, CONSUMER, from, last)).await?;
+        Ok(if messages.len() == PAGE { Next::Again } else { Next::Idle })
+    }
+
+    async fn heard(&self, event: Event) -> Result<(), Error> {
+        if let Some(source) = actions::changed(&event) {
+            self.start(&event, &source).await?;
+        }
+        self.desk.hub.tell(event);
+        Ok(())
+    }
+
+    /// Starts every pipeline that watches a source: once for an event, however often it is heard.
+    async fn start(&self, event: &Event, source: &str) -> Result<(), Error> {
+        let scope = Key::new(&event.account, &event.region);
+        let mut after = 0;
+        loop {
+            let page = self.desk.store.find::<Pipeline>(&scope, BY_SOURCE, source, after, PAGE).await?;
+            for row in &page {
+                let (account, region) = (event.account.clone(), event.region.clone());
+                let place = Place { account, region, name: row.key.last(), uid: row.value.uid.clone() };
+                let trigger = start::caused("PollForSourceChanges", &origin(&row.value, source));
+                let wish = Wish { trigger, token: Some(format!("event/{}", event.id)), ..Wish::default() };
+                match start::start(&self.desk, &place, &row.value.declaration, &event.id, wish).await {
+                    Ok(_) => {}
+                    Err(error @ (Error::Store(_) | Error::Fault(_) | Error::ConcurrentModification)) => {
+                        return Err(error);
+                    }
+                    // A variable without a value, too many executions: no change starts this pipeline now.
+                    Err(error) => tracing::warn!(pipeline = place.name, "a change started nothing: {error}"),
+                }
+            }
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(()) };
+            after = last.created;
+        }
+    }
+}
+
+/// The source action that watches: what AWS gives as the detail of this trigger.
+fn origin(pipeline: &Pipeline, source: &str) -> String {
+    let stage = pipeline.declaration.stages.first();
+    let watching = stage.into_iter().flat_map(|stage| &stage.actions).find(|action| {
+        let alone =
+            api::codepipeline::StageDeclaration { actions: vec![(*action).clone()], ..Default::default() };
+        let alone = api::codepipeline::PipelineDeclaration { stages: vec![alone], ..Default::default() };
+        actions::watched(&alone).iter().any(|watched| watched == source)
+    });
+    watching.map(|action| action.name.clone()).unwrap_or_default()
+}
+
+impl Worker for Events {
+    fn name(&self) -> String {
+        "codepipeline.events".into()
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        self.desk.store.watch(&[EVENTS])
+    }
+
+    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
+        Box::pin(async { Ok(self.pass().await?) })
+    }
+}
