@@ -88,8 +88,8 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// The name that [`crate::Store::watch`] wakes for.
-    pub(crate) fn touches(&self) -> &'static str {
+    /// The name that [`crate::Store::watch`] wakes for. A cursor that moves is no news to those who wait for messages.
+    pub(crate) fn touches(&self) -> Option<&'static str> {
         match self {
             Self::Put { kind, .. }
             | Self::Delete { kind, .. }
@@ -97,8 +97,9 @@ impl Op {
             | Self::Truncate { kind, .. }
             | Self::Lease { kind, .. }
             | Self::Timer { kind, .. }
-            | Self::Cancel { kind, .. } => kind,
-            Self::Publish { topic, .. } | Self::Advance { topic, .. } => topic,
+            | Self::Cancel { kind, .. } => Some(kind),
+            Self::Publish { topic, .. } => Some(topic),
+            Self::Advance { .. } => None,
         }
     }
 }

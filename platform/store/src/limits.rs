@@ -1,4 +1,5 @@
 //! What this crate bounds.
+use std::time::Duration;
 
 /// Batches that wait for the writer; further committers wait for a place.
 pub const QUEUE: usize = 1024;
@@ -17,6 +18,8 @@ pub const ALL: usize = 200_000;
 /// Connections that read.
 pub const READERS: u32 = 4;
 /// Tries of [`crate::Store::update`].
-pub const TRIES: usize = 16;
+pub const TRIES: u32 = 16;
+/// How much later each further try of it begins.
+pub const TRY_DELAY: Duration = Duration::from_millis(1);
 /// Bytes of a page token that are looked at.
 pub const TOKEN: usize = 8192;

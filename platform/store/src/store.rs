@@ -104,12 +104,16 @@ impl Store {
         F: Future<Output = std::result::Result<(Batch, T), E>>,
         E: From<Error>,
     {
-        let mut tries = 1;
+        let mut tries: u32 = 1;
         loop {
             let (batch, value) = decide().await?;
             match self.commit(batch).await {
                 Ok(_) => return Ok(value),
-                Err(error) if error.is_conflict() && tries < limits::TRIES => tries += 1,
+                Err(error) if error.is_conflict() && tries < limits::TRIES => {
+                    // Two that read and commit in step would meet again and again.
+                    tokio::time::sleep(limits::TRY_DELAY * (tries - 1)).await;
+                    tries += 1;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -78,7 +78,8 @@ impl Writer {
             Ok(results) => {
                 let crashed = self.burn();
                 let done = group.iter().zip(&results).filter(|(_, result)| result.is_ok());
-                self.wakes.wake(done.flat_map(|((batch, _), _)| batch.ops.iter().map(|op| op.touches())));
+                self.wakes
+                    .wake(done.flat_map(|((batch, _), _)| batch.ops.iter().filter_map(|op| op.touches())));
                 if crashed {
                     // The crash came after the commit: it is durable, and nobody was told. Who waits is woken, to find
                     // the store closed.
