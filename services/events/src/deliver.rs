@@ -53,7 +53,9 @@ impl Deliver {
             store.commit(gone).await?;
             return Ok(());
         };
-        let batch = match self.call(&row).await {
+        let called = tokio::time::timeout(limits::CALL, self.call(&row)).await;
+        let batch = match called.unwrap_or_else(|_| Err(Fault::internal("the target did not answer in time")))
+        {
             Ok(()) => gone,
             Err(fault) => {
                 let now = self.events.clock.now();

@@ -31,3 +31,5 @@ pub const AGE: Duration = Duration::from_secs(24 * 3600);
 pub const BACKOFF: Duration = Duration::from_secs(1);
 /// The greatest delay.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(300);
+/// How long a target may take; a try that takes longer failed, and the token keeps it from happening twice.
+pub const CALL: Duration = Duration::from_secs(30);

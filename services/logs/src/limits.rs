@@ -28,7 +28,7 @@ pub const SCAN_BYTES: u64 = 64 << 20;
 /// Groups, and streams, of one answer.
 pub const DESCRIBED: usize = 50;
 /// Rows of a stream before they are gathered into a segment.
-pub const HOT_CHUNKS: u32 = 64;
+pub const HOT_CHUNKS: u64 = 64;
 /// Bytes of a stream's rows before they are gathered.
 pub const HOT_BYTES: u64 = 1 << 20;
 /// Bytes of a segment, about.

@@ -51,27 +51,37 @@ pub struct Stream {
     pub ingested: Option<i64>,
     /// Number of the next event.
     pub next: u64,
-    /// Bytes of all events.
+    /// Chunks that were put.
+    pub chunks: u64,
+    /// Bytes of all events that were put.
     pub bytes: u64,
-    /// Chunks that are rows.
-    pub hot: u32,
-    /// Their bytes.
-    pub hot_bytes: u64,
-}
-
-impl Stream {
-    /// Value of the index `compact`.
-    pub const DUE: &'static str = "due";
 }
 
 impl Record for Stream {
     const TABLE: &'static str = "logs.stream";
-    const INDEXES: &'static [&'static str] = &["compact"];
+}
 
-    fn indexes(&self) -> Vec<(&'static str, String)> {
-        let due = self.hot >= limits::HOT_CHUNKS || self.hot_bytes >= limits::HOT_BYTES;
-        due.then(|| ("compact", Self::DUE.to_owned())).into_iter().collect()
+impl Stream {
+    /// Takes a chunk in; answers whether the stream's rows are now enough to be gathered.
+    pub fn take(&mut self, chunk: &Chunk, now: i64) -> bool {
+        self.first = Some(self.first.map_or(chunk.from, |first| first.min(chunk.from)));
+        self.last = Some(self.last.map_or(chunk.to, |last| last.max(chunk.to)));
+        self.ingested = Some(now);
+        self.next += chunk.count;
+        let before = (self.chunks / limits::HOT_CHUNKS, self.bytes / limits::HOT_BYTES);
+        self.chunks += 1;
+        self.bytes += chunk.bytes;
+        before != (self.chunks / limits::HOT_CHUNKS, self.bytes / limits::HOT_BYTES)
     }
+}
+
+/// A stream whose rows are to be gathered; key (account, region, stream id). A row of its own, since a stream's row
+/// belongs to those who put.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Due;
+
+impl Record for Due {
+    const TABLE: &'static str = "logs.due";
 }
 
 /// A run of a stream's events; key (account, region, stream id, number of the first).

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::Key;
 use testkit::{World, fault};
 
-use crate::records::{Chunk, Group, Lines, Place, Stream, Trash};
+use crate::records::{Chunk, Due, Group, Lines, Place, Stream, Trash};
 use crate::{Logs, limits};
 
 async fn fresh() -> (World, Arc<Logs>) {
@@ -150,9 +150,8 @@ async fn filtering_merges_streams_by_time_page_by_page() {
 /// Makes a segment of every stream's rows.
 async fn gather(world: &World, logs: &Arc<Logs>) {
     for row in world.store.all::<Stream>(Key::all()).await.unwrap() {
-        let mut due = row;
-        due.value.hot_bytes += limits::HOT_BYTES;
-        world.store.commit(store::Batch::new().update(&due)).await.unwrap();
+        let due = Key::new(&row.key.account(), &row.key.region()).text(&row.value.id);
+        world.store.commit(store::Batch::new().put(&due, &Due)).await.unwrap();
     }
     drain(logs, "logs.compact").await;
     let chunks = world.store.all::<Chunk>(Key::all()).await.unwrap();
@@ -164,7 +163,7 @@ async fn gather(world: &World, logs: &Arc<Logs>) {
 async fn many_puts_become_segments_and_read_the_same() {
     let (world, logs) = fresh().await;
     for n in 0..limits::HOT_CHUNKS + 3 {
-        put(&world, "s", &[(i64::from(n), &n.to_string())]).await;
+        put(&world, "s", &[(n as i64, &n.to_string())]).await;
     }
     drain(&logs, "logs.compact").await;
     put(&world, "s", &[(1000, "last")]).await;
@@ -174,7 +173,7 @@ async fn many_puts_become_segments_and_read_the_same() {
         (0..limits::HOT_CHUNKS + 3).map(|n| n.to_string()).chain(["last".into()]).collect();
     assert_eq!(messages(&all), wanted);
     let stream = world.store.all::<Stream>(Key::all()).await.unwrap().remove(0).value;
-    assert_eq!((stream.hot, stream.next), (1, u64::from(limits::HOT_CHUNKS) + 4));
+    assert_eq!((stream.chunks, stream.next), (limits::HOT_CHUNKS + 4, limits::HOT_CHUNKS + 4));
     // A restart finds the same.
     let mut world = world.restart().await;
     serve(&mut world);
@@ -360,4 +359,72 @@ async fn permissions_name_what_aws_names() {
     world.authority.deny("logs:GetLogEvents");
     let denied = world.call("logs.GetLogEvents", json!({"logGroupName": "g", "logStreamName": "s"})).await;
     assert!(fault(denied).starts_with("AccessDenied"));
+}
+
+#[tokio::test]
+async fn a_crash_at_any_commit_of_the_workers_loses_no_line() {
+    for stop_after in 1.. {
+        let (world, _) = fresh().await;
+        stream(&world, "t").await;
+        for n in 0..limits::HOT_CHUNKS {
+            put(&world, "s", &[(n as i64, &n.to_string())]).await;
+        }
+        world.call("logs.DeleteLogStream", json!({"logGroupName": "g", "logStreamName": "t"})).await.unwrap();
+        let mut world = world.restart_with(store::Options { stop_after: Some(stop_after) }).await;
+        let logs = serve(&mut world);
+        let mut crashed = false;
+        for worker in logs.workers() {
+            crashed |= worker.run().await.is_err();
+        }
+        let mut world = world.restart().await;
+        let logs = serve(&mut world);
+        for name in ["logs.compact", "logs.purge"] {
+            drain(&logs, name).await;
+        }
+        let read = call(&world, "GetLogEvents", json!({"startFromHead": true})).await;
+        let wanted: Vec<String> = (0..limits::HOT_CHUNKS).map(|n| n.to_string()).collect();
+        assert_eq!(messages(&read), wanted, "after commit {stop_after}");
+        assert_eq!(world.blobs.names("logs").await.unwrap().len(), 1);
+        assert_eq!(world.store.count::<Trash>(Key::all()).await.unwrap(), 0);
+        if !crashed {
+            assert!(stop_after > 2, "the workers committed");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_line_once_while_segments_are_made() {
+    const LINES: usize = 300;
+    let (world, logs) = fresh().await;
+    let writes = async {
+        for n in 0..LINES {
+            put(&world, "s", &[(n as i64 / 3, &n.to_string())]).await;
+        }
+    };
+    let gathers = async {
+        let compact = logs.workers().remove(0);
+        loop {
+            compact.wake().notify_one();
+            compact.run().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let follows = async {
+        let (mut seen, mut input) = (Vec::new(), json!({"startFromHead": true}));
+        while seen.len() < LINES {
+            let page = call(&world, "GetLogEvents", input.clone()).await;
+            seen.extend(messages(&page).into_iter().map(str::to_owned));
+            input["nextToken"] = page["nextForwardToken"].clone();
+        }
+        seen
+    };
+    let (seen, ()) = tokio::select! {
+        done = async { tokio::join!(follows, writes) } => done,
+        () = gathers => unreachable!("it gathers for ever"),
+    };
+    let wanted: Vec<String> = (0..LINES).map(|n| n.to_string()).collect();
+    assert_eq!(seen, wanted);
+    let segments = world.blobs.names("logs").await.unwrap();
+    assert!(!segments.is_empty());
 }

@@ -9,7 +9,7 @@ use store::{Batch, Key, Record, Row};
 use tokio::sync::Notify;
 
 use crate::error::Error;
-use crate::records::{Chunk, Group, Line, Lines, Place, Stream, Trash};
+use crate::records::{Chunk, Due, Group, Line, Lines, Place, Stream, Trash};
 use crate::scan::number;
 use crate::{Logs, limits};
 
@@ -25,14 +25,14 @@ impl Worker for Compact {
         "logs.compact".into()
     }
     fn wake(&self) -> Arc<Notify> {
-        self.0.store.watch(&[Stream::TABLE])
+        self.0.store.watch(&[Due::TABLE])
     }
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {
         Box::pin(async {
-            let due = self.0.store.find::<Stream>(Key::all(), "compact", Stream::DUE, 0, limits::PASS);
-            let due = due.await.map_err(Error::from)?;
-            for stream in &due {
-                self.0.compact(stream).await?;
+            let due = self.0.store.list_by_seq::<Due>(Key::all(), 0, limits::PASS).await;
+            let due = due.map_err(Error::from)?;
+            for row in &due {
+                self.0.compact(row).await?;
             }
             Ok(if due.len() == limits::PASS { Next::Again } else { Next::Idle })
         })
@@ -91,10 +91,18 @@ fn without(batch: Batch, chunk: &Row<Chunk>) -> Batch {
     batch.delete::<Chunk>(&chunk.key).delete::<Lines>(&chunk.key)
 }
 
+/// Only retention and deletion take rows from under the gathering: nobody needs what they took.
+fn unless_changed(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(Error::Aborted) => Ok(()),
+        done => done,
+    }
+}
+
 impl Logs {
     /// Gathers the rows of a stream, segment by segment.
-    async fn compact(&self, row: &Row<Stream>) -> Result<(), Error> {
-        let chunks = self.store.all::<Chunk>(scope_of(&row.key).text(&row.value.id)).await?;
+    async fn compact(&self, due: &Row<Due>) -> Result<(), Error> {
+        let chunks = self.store.all::<Chunk>(&due.key).await?;
         let rows: Vec<Row<Chunk>> =
             chunks.into_iter().filter(|chunk| chunk.value.place == Place::Row).collect();
         let mut rest = &rows[..];
@@ -105,43 +113,31 @@ impl Logs {
                 bytes <= limits::SEGMENT
             });
             let (gathered, after) = rest.split_at(many.count().max(1));
-            self.gather(&row.key, first, gathered, &row.value.id).await?;
+            unless_changed(self.gather(first, gathered).await)?;
             rest = after;
         }
-        Ok(())
+        // Put anew meanwhile, it stays for the next pass.
+        unless_changed(self.store.commit(Batch::new().remove(due)).await.map(drop).map_err(Error::from))
     }
 
-    async fn gather(
-        &self,
-        stream: &Key,
-        first: &Row<Chunk>,
-        rows: &[Row<Chunk>],
-        id: &str,
-    ) -> Result<(), Error> {
+    async fn gather(&self, first: &Row<Chunk>, rows: &[Row<Chunk>]) -> Result<(), Error> {
         let mut lines: Vec<Line> = Vec::new();
         for chunk in rows {
-            // Only this worker, retention and deletion remove rows: a missing one means that nobody needs the rest.
-            let Some(more) = self.lines(chunk).await? else { return Ok(()) };
+            let Some(more) = self.lines(chunk).await? else { return Err(Error::Aborted) };
             lines.extend(more.0);
         }
         let Some(mut chunk) = crate::ops::chunk(&lines) else { return Ok(()) };
         // Named by its first event: what a crash leaves here, the next try replaces.
-        let name = Name::new("logs", &format!("{id}/{:020}", number(&first.key)))?;
+        let name = Name::new("logs", &format!("{}/{:020}", first.key.part(2), number(&first.key)))?;
         let bytes = serde_json::to_vec(&Lines(lines)).map_err(|e| blobs::Error::Storage(e.to_string()))?;
         self.blobs.put(&name, bytes).await?;
         chunk.place = Place::Segment(name.to_string());
-        let (count, size) = (rows.len() as u32, chunk.bytes);
-        self.store
-            .update(|| async {
-                let Some(mut stream) = self.store.get::<Stream>(stream).await? else {
-                    return Ok((Batch::new(), ()));
-                };
-                stream.value.hot = stream.value.hot.saturating_sub(count);
-                stream.value.hot_bytes = stream.value.hot_bytes.saturating_sub(size);
-                let batch = rows.iter().fold(Batch::new().update(&stream), without);
-                Ok::<_, Error>((batch.put(&first.key, &chunk), ()))
-            })
-            .await
+        let batch = rows.iter().fold(Batch::new(), |batch, row| without(batch.expect(row), row));
+        let done = self.store.commit(batch.put(&first.key, &chunk)).await;
+        if done.as_ref().is_err_and(store::Error::is_conflict) {
+            self.blobs.delete(&name).await?;
+        }
+        Ok(done.map(drop)?)
     }
 
     /// Lets chunks go whose events are all older than the cutoff.
@@ -164,13 +160,8 @@ impl Logs {
         let (old, kept): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| chunk.value.to < cutoff);
         let stream = &mut row.value;
         stream.first = kept.iter().map(|chunk| chunk.value.from).min();
-        for Row { value: chunk, .. } in &old {
-            stream.bytes = stream.bytes.saturating_sub(chunk.bytes);
-            if chunk.place == Place::Row {
-                stream.hot = stream.hot.saturating_sub(1);
-                stream.hot_bytes = stream.hot_bytes.saturating_sub(chunk.bytes);
-            }
-        }
+        let gone: u64 = old.iter().map(|chunk| chunk.value.bytes).sum();
+        stream.bytes = stream.bytes.saturating_sub(gone);
         Ok((old.iter().fold(Batch::new().update(&row), without), old))
     }
 
@@ -188,7 +179,10 @@ impl Logs {
     async fn purge_stream(&self, trash: &Row<Trash>) -> Result<(), Error> {
         let chunks = self.store.list::<Chunk>(&trash.key, None, limits::PASS).await?;
         let batch = chunks.iter().fold(Batch::new(), without);
-        let batch = if chunks.is_empty() { batch.delete::<Trash>(&trash.key) } else { batch };
+        let batch = match chunks.is_empty() {
+            true => batch.delete::<Trash>(&trash.key).delete::<Due>(&trash.key),
+            false => batch,
+        };
         for chunk in &chunks {
             self.drop_segment(chunk).await?;
         }

@@ -5,7 +5,7 @@ use store::{Batch, Key};
 
 use crate::error::Error;
 use crate::names::{on_stream, scope};
-use crate::records::{Chunk, Group, Line, Lines, Place, chunk_key};
+use crate::records::{Chunk, Due, Group, Line, Lines, Place, chunk_key};
 use crate::{Logs, limits};
 
 /// Sequence tokens mean nothing any more, but clients still expect one.
@@ -42,16 +42,10 @@ impl Logs {
             .update(|| async {
                 let mut row = self.stream(scope, group, stream).await?;
                 let key = chunk_key(scope, &row.value.id, row.value.next);
-                let stream = &mut row.value;
-                stream.first = Some(stream.first.map_or(chunk.from, |first| first.min(chunk.from)));
-                stream.last = Some(stream.last.map_or(chunk.to, |last| last.max(chunk.to)));
-                stream.ingested = Some(self.now());
-                stream.next += chunk.count;
-                stream.bytes += chunk.bytes;
-                stream.hot += 1;
-                stream.hot_bytes += chunk.bytes;
-                let next = stream.next;
-                Ok((Batch::new().update(&row).put(&key, &chunk).put(&key, &lines), next))
+                let due = row.value.take(&chunk, self.now()).then(|| scope.clone().text(&row.value.id));
+                let batch = Batch::new().update(&row).put(&key, &chunk).put(&key, &lines);
+                let batch = due.into_iter().fold(batch, |batch, due| batch.put(&due, &Due));
+                Ok((batch, row.value.next))
             })
             .await
     }

@@ -24,9 +24,8 @@ impl Handle<CreateLogStream> for Logs {
             last: None,
             ingested: None,
             next: 0,
+            chunks: 0,
             bytes: 0,
-            hot: 0,
-            hot_bytes: 0,
         };
         let created = self.store.update(|| async {
             let group = self.group(&scope, &input.log_group_name).await?;
