@@ -78,7 +78,7 @@ image_save() {
 
 # Makes one image and what it stands on, unless it is there.
 image_ensure() {
-    local name=$1 hash file parent started=$SECONDS
+    local name=$1 hash file parent before started=$SECONDS
     hash=$(image_hash "$name")
     image_is_made "$name" "$hash" && return
     file="$CACHE/images/$name-$hash.tar"
@@ -90,7 +90,10 @@ image_ensure() {
     fi
     for parent in $(image_parents "$name"); do image_ensure "$parent"; done
     say "image $(image_tag "$name"): building it from Debian's packages, once"
+    before=$(docker image inspect --format '{{.Id}}' "$(image_tag "$name")" 2>/dev/null) || before=
     image_make "$name" "$hash"
+    # Its predecessor has no name any more; where something still stands on it, it stays.
+    [ -z "$before" ] || docker image rm "$before" >/dev/null 2>&1 || :
     mkdir -p "$CACHE/images"
     rm -f "$CACHE/images/$name"-*.tar
     image_save "$file" "$(image_tag "$name")"
