@@ -1,1 +1,2 @@
 //! CodeBuild.
+pub mod buildspec;
