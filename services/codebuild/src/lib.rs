@@ -1,2 +1,3 @@
 //! CodeBuild.
+pub mod agent;
 pub mod buildspec;
