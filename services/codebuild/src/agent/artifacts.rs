@@ -31,7 +31,9 @@ pub fn pack(
                 runner.say("The buildspec names no artifacts")?;
                 continue;
             };
-            return Ok(Err(client(format!("there is no artifact {id:?} under artifacts/secondary-artifacts in the buildspec"))));
+            return Ok(Err(client(format!(
+                "there is no artifact {id:?} under artifacts/secondary-artifacts in the buildspec"
+            ))));
         };
         match pack_one(runner, set, want, source, out)? {
             Ok(one) => packed.push(one),
@@ -54,7 +56,10 @@ fn pack_one(
 ) -> Result<Result<Packed, String>, Halt> {
     let set = expanded(runner, set)?;
     let of = want.identifier.as_ref().map_or(String::new(), |id| format!(" for {id}"));
-    runner.say(&format!("Expanding base directory path{of}: {}", set.base_directory.as_deref().unwrap_or(".")))?;
+    runner.say(&format!(
+        "Expanding base directory path{of}: {}",
+        set.base_directory.as_deref().unwrap_or(".")
+    ))?;
     runner.say("Assembling file list")?;
     let items = match collect(&set, source) {
         Ok(items) => items,

@@ -81,7 +81,11 @@ fn item(base: &Path, path: &Path, keep_links: bool) -> Result<Item, String> {
     let target = fs::read_link(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let from = path.parent().unwrap_or(base);
     if leaves(base, from, &target) {
-        return Err(format!("the link {} leads out of the base directory, to {}", path.display(), target.display()));
+        return Err(format!(
+            "the link {} leads out of the base directory, to {}",
+            path.display(),
+            target.display()
+        ));
     }
     Ok(Item::Link(target))
 }
@@ -140,7 +144,8 @@ fn walk(dir: &Path, prefix: &str, depth: usize, follow: bool, visit: &mut Visit<
 /// Whether a link leads to a folder that holds it.
 fn is_ancestor(link: &Path, dir: &Path) -> bool {
     let Ok(target) = fs::metadata(link) else { return true };
-    let same = |other: &Path| fs::metadata(other).is_ok_and(|m| (m.dev(), m.ino()) == (target.dev(), target.ino()));
+    let same =
+        |other: &Path| fs::metadata(other).is_ok_and(|m| (m.dev(), m.ino()) == (target.dev(), target.ino()));
     dir.ancestors().any(same)
 }
 
@@ -151,7 +156,9 @@ fn has_wildcard(pattern: &str) -> bool {
 /// A pattern as it is matched: relative, without `./`, and never upwards.
 fn clean(pattern: &str) -> Result<String, String> {
     if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
-        return Err(format!("artifacts/files: {pattern:?} leaves the base directory; set base-directory instead"));
+        return Err(format!(
+            "artifacts/files: {pattern:?} leaves the base directory; set base-directory instead"
+        ));
     }
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     Ok(parts.join("/"))

@@ -13,7 +13,8 @@ pub const CHILD: &str = "--child";
 pub fn run() -> std::io::Result<ExitCode> {
     let signals: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
     signals.thread_block()?;
-    let child = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).arg(CHILD).spawn()?;
+    let child =
+        Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).arg(CHILD).spawn()?;
     let child = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
     loop {
         match signals.wait()? {
@@ -30,8 +31,12 @@ pub fn run() -> std::io::Result<ExitCode> {
 fn reap(child: Pid) -> Option<ExitCode> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == child => return Some(ExitCode::from(code.clamp(0, 255) as u8)),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => return Some(ExitCode::from(128 + signal as u8)),
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => {
+                return Some(ExitCode::from(code.clamp(0, 255) as u8));
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
+                return Some(ExitCode::from(128 + signal as u8));
+            }
             Ok(WaitStatus::StillAlive) | Err(_) => return None,
             Ok(_) => {}
         }

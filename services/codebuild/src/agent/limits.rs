@@ -20,5 +20,3 @@ pub const ARTIFACT_FILES: usize = 1_000_000;
 pub const WALK_DEPTH: usize = 128;
 /// Bytes of what the shell gives back: exported variables, its environment.
 pub const SHELL_ANSWER_BYTES: u64 = 4 << 20;
-/// How long the nested Docker daemon has to answer.
-pub const DOCKERD_START_MS: i64 = 60_000;

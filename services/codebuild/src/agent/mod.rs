@@ -60,7 +60,10 @@ fn start(args: &[String]) -> io::Result<ExitCode> {
     build(&plan, |control| {
         let wait = move || {
             if signals.wait().is_ok() {
-                let _ = std::fs::OpenOptions::new().write(true).open(control).and_then(|mut f| f.write_all(b"stop\n"));
+                let _ = std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(control)
+                    .and_then(|mut f| f.write_all(b"stop\n"));
             }
         };
         std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)

@@ -66,7 +66,10 @@ impl Lines {
             let text = String::from_utf8_lossy(&bytes);
             line(&self.mask(text.strip_suffix('\r').unwrap_or(&text)));
         } else if before <= limits::OUTPUT_BYTES {
-            line(&format!("[Container] The output is longer than {} bytes; the rest is not kept", limits::OUTPUT_BYTES));
+            line(&format!(
+                "[Container] The output is longer than {} bytes; the rest is not kept",
+                limits::OUTPUT_BYTES
+            ));
         }
     }
 }

@@ -22,11 +22,14 @@ pub fn build(runner: &mut Runner, plan: &Plan) -> std::io::Result<End> {
         Ok(end) => Ok(end),
         Err(halt) => {
             let (status, context) = match halt {
-                Halt::TimedOut => (Status::TimedOut, Context::new("BUILD_TIMED_OUT", "Build has timed out. ")),
-                Halt::Stopped => (Status::Stopped, Context::new("", "")),
-                Halt::Broken(error) => {
-                    (Status::Fault, Context::new("INTERNAL_SERVICE_ERROR", format!("the build agent failed: {error}")))
+                Halt::TimedOut => {
+                    (Status::TimedOut, Context::new("BUILD_TIMED_OUT", "Build has timed out. "))
                 }
+                Halt::Stopped => (Status::Stopped, Context::new("", "")),
+                Halt::Broken(error) => (
+                    Status::Fault,
+                    Context::new("INTERNAL_SERVICE_ERROR", format!("the build agent failed: {error}")),
+                ),
             };
             let contexts = if context.message.is_empty() { Vec::new() } else { vec![context] };
             end_phase(runner, current, status, contexts)?;
@@ -169,7 +172,12 @@ fn start_phase(runner: &mut Runner, phase: &str) -> std::io::Result<()> {
     runner.say(&format!("Entering phase {phase}"))
 }
 
-fn end_phase(runner: &mut Runner, phase: &str, status: Status, contexts: Vec<Context>) -> std::io::Result<()> {
+fn end_phase(
+    runner: &mut Runner,
+    phase: &str,
+    status: Status,
+    contexts: Vec<Context>,
+) -> std::io::Result<()> {
     runner.say(&format!("Phase complete: {phase} State: {}", status.api()))?;
     let (code, message) = contexts.first().map_or(("", ""), |c| (c.code.as_str(), c.message.as_str()));
     runner.say(&format!("Phase context status code: {code} Message: {message}"))?;
@@ -179,7 +187,7 @@ fn end_phase(runner: &mut Runner, phase: &str, status: Status, contexts: Vec<Con
 fn download(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<Buildspec, Context>, Halt> {
     let client = |message: String| Ok(Err(Context::new("CLIENT_ERROR", message)));
     let yaml = |message: String| Ok(Err(Context::new("YAML_FILE_ERROR", message)));
-    let daemon = if plan.dockerd { docker::start(&plan.set)? } else { None };
+    let engine = if plan.dockerd { docker::start(&plan.set)? } else { None };
     if let Err(message) = sources(runner, plan, root)? {
         return client(message);
     }
@@ -187,15 +195,21 @@ fn download(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<Buil
         Ok(text) => text,
         Err(message) => return yaml(message),
     };
-    let spec = match parse(&text).and_then(|spec| runtimes::check(&spec, &plan.runtimes).map(|()| spec)) {
+    let spec = match parse(&text).and_then(|spec| runtimes::check(&spec, &image_runtimes()).map(|()| spec)) {
         Ok(spec) => spec,
         Err(error) => return yaml(error.to_string()),
     };
     prepare(runner, plan, &spec, root)?;
-    match daemon.map_or(Ok(()), docker::Daemon::wait) {
+    match engine.map_or(Ok(()), docker::Starting::wait) {
         Ok(()) => Ok(Ok(spec)),
         Err(message) => client(message),
     }
+}
+
+/// What the image says that it holds; an image that says nothing offers no choice.
+fn image_runtimes() -> runtimes::Runtimes {
+    let bytes = std::fs::read("/codebuild/image/config/runtimes.json").ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn sources(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<(), String>, Halt> {
@@ -218,14 +232,20 @@ fn sources(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<(), S
     Ok(Ok(()))
 }
 
-fn buildspec_text(runner: &mut Runner, at: &BuildspecAt, root: &Path) -> std::io::Result<Result<String, String>> {
+fn buildspec_text(
+    runner: &mut Runner,
+    at: &BuildspecAt,
+    root: &Path,
+) -> std::io::Result<Result<String, String>> {
     let path: PathBuf = match at {
         BuildspecAt::Inline(text) => return Ok(Ok(text.clone())),
         BuildspecAt::File(name) => root.join(name),
     };
     runner.say(&format!("YAML location is {}", path.display()))?;
     match std::fs::read(&path) {
-        Ok(bytes) => Ok(String::from_utf8(bytes).map_err(|_| format!("{} is not valid UTF-8", path.display()))),
+        Ok(bytes) => {
+            Ok(String::from_utf8(bytes).map_err(|_| format!("{} is not valid UTF-8", path.display())))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Err(format!("YAML file does not exist: {}", path.display())))
         }
@@ -240,7 +260,10 @@ fn prepare(runner: &mut Runner, plan: &Plan, spec: &Buildspec, root: &Path) -> R
         runner.set(name, value)?;
     }
     if spec.env.git_credential_helper && !runner.is_set("GIT_CONFIG_COUNT") {
-        let pairs = [("credential.helper", "!aws codecommit credential-helper $@"), ("credential.UseHttpPath", "true")];
+        let pairs = [
+            ("credential.helper", "!aws codecommit credential-helper $@"),
+            ("credential.UseHttpPath", "true"),
+        ];
         runner.set("GIT_CONFIG_COUNT", "2")?;
         for (i, (key, value)) in pairs.into_iter().enumerate() {
             runner.set(&format!("GIT_CONFIG_KEY_{i}"), key)?;
@@ -281,12 +304,24 @@ fn upload_artifacts(
     }
 }
 
-/// Reads the plan.
+/// Reads the plan, once it is there: it comes after the container, together with what it names, so that the engine
+/// and the download of the sources need not wait for one another.
 pub fn read_plan(path: &Path) -> std::io::Result<Plan> {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC)?;
+    watch.add_watch(folder, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CREATE)?;
+    while !path.exists() {
+        watch.read_events()?;
+    }
     let file = std::fs::File::open(path)?;
     let plan: Plan = serde_json::from_reader(std::io::Read::take(file, limits::PLAN_BYTES))?;
     if plan.version != super::plan::VERSION {
-        return Err(std::io::Error::other(format!("the plan has version {}, this agent reads {}", plan.version, super::plan::VERSION)));
+        return Err(std::io::Error::other(format!(
+            "the plan has version {}, this agent reads {}",
+            plan.version,
+            super::plan::VERSION
+        )));
     }
     Ok(plan)
 }

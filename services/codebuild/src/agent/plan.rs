@@ -3,8 +3,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::buildspec::runtimes::Runtimes;
-
 /// The version of [`Plan`]; agent and control plane are one binary, so it only guards against mixing two.
 pub const VERSION: u32 = 1;
 
@@ -29,10 +27,8 @@ pub struct Plan {
     pub secrets: Vec<String>,
     /// When the build times out, milliseconds since the epoch.
     pub deadline_ms: i64,
-    /// Whether a Docker daemon is started inside, if the image has one.
+    /// Whether the image's Docker engine is started inside, if it has one.
     pub dockerd: bool,
-    /// What `runtime-versions` may ask for.
-    pub runtimes: Runtimes,
     /// The artifacts to pack.
     pub artifacts: Vec<Wanted>,
 }

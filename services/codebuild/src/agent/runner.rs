@@ -68,8 +68,11 @@ impl Runner {
         let control = dir.join("control");
         nix::unistd::mkfifo(&control, nix::sys::stat::Mode::from_bits_truncate(0o622))?;
         fs::set_permissions(&control, fs::Permissions::from_mode(0o622))?;
-        let control =
-            fs::OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&control)?;
+        let control = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(&control)?;
         let (output, output_end) = io::pipe()?;
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))).collect();
@@ -173,7 +176,8 @@ impl Runner {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let print = |name: &String| format!("if [ \"${{{name}+x}}\" ]; then printf '{name}=%s\\0' \"${name}\"; fi; ");
+        let print =
+            |name: &String| format!("if [ \"${{{name}+x}}\" ]; then printf '{name}=%s\\0' \"${name}\"; fi; ");
         let prints: String = names.iter().map(print).collect();
         let bytes = self.ask(|file| format!("{{ {prints} }} >{file}"))?;
         let pairs = bytes.split(|b| *b == 0).filter_map(|pair| {
@@ -195,7 +199,9 @@ impl Runner {
     /// Runs a script that leaves its answer in the file it is given.
     fn ask(&mut self, script: impl FnOnce(&str) -> String) -> Result<Vec<u8>, Halt> {
         self.ensure_shell()?;
-        let Some(file) = self.shell.as_ref().map(|shell| shell.answer("answer")) else { return Ok(Vec::new()) };
+        let Some(file) = self.shell.as_ref().map(|shell| shell.answer("answer")) else {
+            return Ok(Vec::new());
+        };
         self.quiet(&script(&quote(&file.to_string_lossy())))?;
         // A shell that the build has broken (`set -u`, a closed output) leaves no answer.
         Ok(read_capped(&file).unwrap_or_default())
@@ -298,8 +304,10 @@ impl Runner {
         let partial = self.partial_since.map_or(i64::MAX, |since| since + limits::PARTIAL_LINE_MS);
         let wait = (until.min(partial) - now_ms()).clamp(0, 3_600_000);
         let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
-        let mut fds =
-            [PollFd::new(self.control.as_fd(), PollFlags::POLLIN), PollFd::new(self.output.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.output.as_fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -362,9 +370,11 @@ impl Said {
         match words.as_slice() {
             ["stop"] => Some(Self::Stop),
             ["exit", g, s] => Some(Self::Exit { generation: g.parse().ok()?, status: s.parse().ok()? }),
-            ["done", g, n, s] => {
-                Some(Self::Done { generation: g.parse().ok()?, step: n.parse().ok()?, status: s.parse().ok()? })
-            }
+            ["done", g, n, s] => Some(Self::Done {
+                generation: g.parse().ok()?,
+                step: n.parse().ok()?,
+                status: s.parse().ok()?,
+            }),
             _ => None,
         }
     }

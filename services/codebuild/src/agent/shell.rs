@@ -133,7 +133,10 @@ fn program(kind: Kind) -> io::Result<PathBuf> {
     match kind {
         Kind::Sh => Ok("/bin/sh".into()),
         Kind::Bash => find("bash").ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, "env/shell asks for bash, which the build image does not have")
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                "env/shell asks for bash, which the build image does not have",
+            )
         }),
     }
 }
@@ -163,7 +166,8 @@ fn driver(dir: &Path, own: &Path, restore: Option<&Path>, generation: u64) -> St
 
 fn watch(mut child: Child, generation: u64, control: PathBuf) -> io::Result<()> {
     let tell = move || {
-        let code = child.wait().map_or(255, |s| s.code().or_else(|| s.signal().map(|n| 128 + n)).unwrap_or(255));
+        let code =
+            child.wait().map_or(255, |s| s.code().or_else(|| s.signal().map(|n| 128 + n)).unwrap_or(255));
         if let Ok(mut pipe) = fs::OpenOptions::new().write(true).open(control) {
             let _ = pipe.write_all(format!("exit {generation} {code}\n").as_bytes());
         }

@@ -16,7 +16,11 @@ pub fn unpack(zip: &Path, into: &Path) -> Result<u64, String> {
     let file = File::open(zip).map_err(|e| said(&e))?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(|e| said(&e))?;
     if archive.len() > limits::SOURCE_ENTRIES {
-        return Err(format!("the source archive has {} entries, at most {} are allowed", archive.len(), limits::SOURCE_ENTRIES));
+        return Err(format!(
+            "the source archive has {} entries, at most {} are allowed",
+            archive.len(),
+            limits::SOURCE_ENTRIES
+        ));
     }
     let (mut left, mut files, mut links) = (limits::SOURCE_BYTES, 0, Vec::new());
     for index in 0..archive.len() {
@@ -40,10 +44,11 @@ pub fn unpack(zip: &Path, into: &Path) -> Result<u64, String> {
         let mode = entry.unix_mode().unwrap_or(0o644);
         let mut out = File::create(&path).map_err(failed)?;
         let copied = io::copy(&mut entry.by_ref().take(left + 1), &mut out).map_err(failed)?;
-        left = left
-            .checked_sub(copied)
-            .ok_or_else(|| format!("the source archive unpacks to more than {} bytes", limits::SOURCE_BYTES))?;
-        out.set_permissions(Permissions::from_mode(if mode & 0o111 == 0 { 0o644 } else { 0o755 })).map_err(failed)?;
+        left = left.checked_sub(copied).ok_or_else(|| {
+            format!("the source archive unpacks to more than {} bytes", limits::SOURCE_BYTES)
+        })?;
+        out.set_permissions(Permissions::from_mode(if mode & 0o111 == 0 { 0o644 } else { 0o755 }))
+            .map_err(failed)?;
         files += 1;
     }
     for (path, target) in links {
@@ -67,5 +72,9 @@ fn inside(name: &str) -> Result<PathBuf, String> {
             _ => return Err(refuse()),
         }
     }
-    if path.as_os_str().is_empty() && !name.trim_matches(['.', '/']).is_empty() { Err(refuse()) } else { Ok(path) }
+    if path.as_os_str().is_empty() && !name.trim_matches(['.', '/']).is_empty() {
+        Err(refuse())
+    } else {
+        Ok(path)
+    }
 }

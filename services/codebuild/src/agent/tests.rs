@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::journal::{Body, Context, Event, Record, Status, parse};
+use super::journal::{Body, Context, Event, Record, parse};
 use super::plan::{BuildspecAt, Plan, Source, VERSION, Wanted};
 
 struct Build {
@@ -34,7 +34,6 @@ impl Build {
             secrets: Vec::new(),
             deadline_ms: super::now_ms() + 60_000,
             dockerd: false,
-            runtimes: None,
             artifacts: Vec::new(),
         };
         Self { dir, plan }
@@ -61,13 +60,17 @@ impl Build {
 }
 
 impl Left {
-    /// What the commands wrote, without the agent's own lines.
+    /// What the commands wrote, and the further lines of commands that have several.
     fn output(&self) -> Vec<&str> {
         let text = |r: &'_ Record| matches!(&r.body, Body::Output(text) if !text.starts_with("[Container]"));
-        self.records.iter().filter(|r| text(r)).filter_map(|r| match &r.body {
-            Body::Output(text) => Some(text.as_str()),
-            Body::Event(_) => None,
-        }).collect()
+        self.records
+            .iter()
+            .filter(|r| text(r))
+            .filter_map(|r| match &r.body {
+                Body::Output(text) => Some(text.as_str()),
+                Body::Event(_) => None,
+            })
+            .collect()
     }
 
     fn events(&self) -> impl Iterator<Item = &Event> {
@@ -132,9 +135,22 @@ fn all_commands_share_one_shell() {
     ))
     .run();
     assert_eq!(left.phases(), GOOD);
-    let want = ["kept a 'b' kept", "sub", "hello you", "several: lines", "nothing on stdin", "to stderr"];
+    let want = [
+        "kept a 'b' kept",
+        "sub",
+        "hello you",
+        "  echo \"several: lines\"",
+        "fi",
+        "several: lines",
+        "nothing on stdin",
+        "to stderr",
+    ];
     assert_eq!(left.output(), want);
-    let ran = left.records.iter().filter(|r| matches!(&r.body, Body::Output(t) if t.contains("Running command"))).count();
+    let ran = left
+        .records
+        .iter()
+        .filter(|r| matches!(&r.body, Body::Output(t) if t.contains("Running command")))
+        .count();
     assert_eq!(ran, 6);
 }
 
@@ -158,10 +174,13 @@ fn exit_ends_a_command_and_the_environment_survives() {
     ))
     .run();
     assert_eq!(left.output(), ["1 2 /tmp", "3", "finally 1 2 3", "succeeding: 0"]);
-    assert_eq!(left.contexts(), [Context::new(
-        "COMMAND_EXECUTION_ERROR",
-        "Error while executing command: echo $C; false; echo not reached. Reason: exit status 1"
-    )]);
+    assert_eq!(
+        left.contexts(),
+        [Context::new(
+            "COMMAND_EXECUTION_ERROR",
+            "Error while executing command: echo $C; false; echo not reached. Reason: exit status 1"
+        )]
+    );
     assert_eq!(left.phases()[3..], ["BUILD FAILED", "POST_BUILD SUCCEEDED", "= FAILED"]);
 }
 
@@ -190,10 +209,16 @@ fn failures_lead_where_aws_leads() {
         "  install: {commands: ['echo oops; exit 3'], on-failure: RETRY-2-oo+ps}\n",
         &["INSTALL FAILED", "= FAILED again 2"],
     );
-    check_failure("  install: {commands: ['false'], on-failure: RETRY-2-never}\n", &["INSTALL FAILED", "= FAILED"]);
+    check_failure(
+        "  install: {commands: ['false'], on-failure: RETRY-2-never}\n",
+        &["INSTALL FAILED", "= FAILED"],
+    );
     check_failure("  install: {commands: ['(']}\n", &["INSTALL FAILED", "= FAILED"]);
     check_failure("  install: {commands: ['kill -9 $$']}\n", &["INSTALL FAILED", "= FAILED"]);
-    check_failure("  install: {run-as: nobody-at-all, commands: ['true']}\n", &["INSTALL FAILED", "= FAILED"]);
+    check_failure(
+        "  install: {run-as: nobody-at-all, commands: ['true']}\n",
+        &["INSTALL FAILED", "= FAILED"],
+    );
 }
 
 #[test]
@@ -224,17 +249,19 @@ fn secrets_stay_out_of_the_journal() {
 
 #[test]
 fn a_stop_kills_what_runs() {
-    let left = Build::new(&spec("  build: {commands: ['echo up; sleep 600 & sleep 600', 'echo never']}\n")).run_with(|control| {
-        // As a signal would: while the command runs.
-        std::thread::spawn(move || {
-            let journal = control.parent().unwrap().parent().unwrap().with_file_name("out").join("journal");
-            while !fs::read_to_string(&journal).unwrap_or_default().contains(" o up\n") {
-                std::thread::yield_now();
-            }
-            fs::OpenOptions::new().write(true).open(control).unwrap().write_all(b"stop\n").unwrap();
+    let left = Build::new(&spec("  build: {commands: ['echo up; sleep 600 & sleep 600', 'echo never']}\n"))
+        .run_with(|control| {
+            // As a signal would: while the command runs.
+            std::thread::spawn(move || {
+                let journal =
+                    control.parent().unwrap().parent().unwrap().with_file_name("out").join("journal");
+                while !fs::read_to_string(&journal).unwrap_or_default().contains(" o up\n") {
+                    std::thread::yield_now();
+                }
+                fs::OpenOptions::new().write(true).open(control).unwrap().write_all(b"stop\n").unwrap();
+            });
+            Ok(())
         });
-        Ok(())
-    });
     assert_eq!(left.phases()[3..], ["BUILD STOPPED", "= STOPPED"]);
     assert_eq!(left.output(), ["up"]);
 }
@@ -253,7 +280,8 @@ fn a_malformed_buildspec_fails_the_download() {
     assert_eq!(left.phases(), ["DOWNLOAD_SOURCE FAILED", "= FAILED"]);
     assert_eq!(left.contexts()[0].code, "YAML_FILE_ERROR");
     assert!(left.contexts()[0].message.ends_with("at line 5, column 9"), "{:?}", left.contexts());
-    let left = Build::new("").with(|plan, _| plan.buildspec = BuildspecAt::File("buildspec.yml".into())).run();
+    let left =
+        Build::new("").with(|plan, _| plan.buildspec = BuildspecAt::File("buildspec.yml".into())).run();
     assert!(left.contexts()[0].message.starts_with("YAML file does not exist: "), "{:?}", left.contexts());
 }
 
@@ -291,10 +319,15 @@ fn with_sources(build: Build, entries: &[(&str, &str)]) -> Build {
 #[test]
 fn sources_are_unpacked_and_artifacts_packed() {
     let text = "version: 0.2\nphases: {build: {commands: ['./run.sh', 'cat $CODEBUILD_SRC_DIR_Other/second.txt; echo', 'V=7; mkdir -p target/deep; echo jar >target/app-$V.jar; echo c >target/deep/c.txt; echo h >target/.hidden; ln -s app-7.jar target/link']}}\nartifacts:\n  files: ['**/*']\n  base-directory: target\n  exclude-paths: ['**/c.*']\n  name: app-$(echo \"$V\")\n  secondary-artifacts:\n    flat: {files: [target/deep/c.txt, 'target/*.jar', missing], discard-paths: yes}\n    links: {files: ['**/*'], base-directory: 'targ*', enable-symlinks: yes}\n";
-    let build = with_sources(Build::new(""), &[("ci/spec.yml", text), ("run.sh", "echo ran $0")]).with(|plan, _| {
-        let wanted = |id: Option<&str>, file: &str| Wanted { identifier: id.map(str::to_owned), file: file.into() };
-        plan.artifacts = vec![wanted(None, "a0.zip"), wanted(Some("flat"), "a1.zip"), wanted(Some("links"), "a2.zip")];
-    });
+    let build =
+        with_sources(Build::new(""), &[("ci/spec.yml", text), ("run.sh", "echo ran $0")]).with(|plan, _| {
+            let wanted = |id: Option<&str>, file: &str| Wanted {
+                identifier: id.map(str::to_owned),
+                file: file.into(),
+            };
+            plan.artifacts =
+                vec![wanted(None, "a0.zip"), wanted(Some("flat"), "a1.zip"), wanted(Some("links"), "a2.zip")];
+        });
     let left = build.run();
     assert_eq!(left.phases(), GOOD, "{:?}", left.contexts());
     assert_eq!(left.output(), ["ran ./run.sh", "two"]);
@@ -305,7 +338,8 @@ fn sources_are_unpacked_and_artifacts_packed() {
     let packed = packed.unwrap();
     assert_eq!(packed[0].name.as_deref(), Some("app-7"));
     let names = |file: &str| {
-        let mut zip = zip::ZipArchive::new(fs::File::open(left.dir.path().join("out").join(file)).unwrap()).unwrap();
+        let mut zip =
+            zip::ZipArchive::new(fs::File::open(left.dir.path().join("out").join(file)).unwrap()).unwrap();
         let name = |i| {
             let entry = zip.by_index(i).unwrap();
             format!("{}{}", entry.name().unwrap(), if entry.is_symlink() { "@" } else { "" })
@@ -330,22 +364,35 @@ fn a_source_cannot_leave_its_folder() {
 #[test]
 fn missing_artifacts_fail_their_phase() {
     let fails = |artifacts: &str, identifier: Option<&str>, want: &str| {
-        let text = format!("version: 0.2\nphases: {{build: {{commands: ['true']}}}}\nartifacts: {artifacts}\n");
+        let text =
+            format!("version: 0.2\nphases: {{build: {{commands: ['true']}}}}\nartifacts: {artifacts}\n");
         let left = Build::new(&text)
-            .with(|plan, _| plan.artifacts = vec![Wanted { identifier: identifier.map(str::to_owned), file: "a".into() }])
+            .with(|plan, _| {
+                plan.artifacts = vec![Wanted { identifier: identifier.map(str::to_owned), file: "a".into() }]
+            })
             .run();
         assert_eq!(left.phases()[5..], ["UPLOAD_ARTIFACTS FAILED", "= FAILED"], "{artifacts}");
         assert_eq!(left.contexts(), [Context::new("CLIENT_ERROR", want)]);
     };
     fails("{files: [none.jar]}", None, "no matching artifact paths found");
     fails("{files: [x], base-directory: nowhere}", None, "no matching base directory path found for nowhere");
-    fails("{files: [../x]}", None, "artifacts/files: \"../x\" leaves the base directory; set base-directory instead");
-    fails("{files: [x]}", Some("docs"), "there is no artifact \"docs\" under artifacts/secondary-artifacts in the buildspec");
+    fails(
+        "{files: [../x]}",
+        None,
+        "artifacts/files: \"../x\" leaves the base directory; set base-directory instead",
+    );
+    fails(
+        "{files: [x]}",
+        Some("docs"),
+        "there is no artifact \"docs\" under artifacts/secondary-artifacts in the buildspec",
+    );
 }
 
 #[test]
 fn what_no_agent_wrote_is_not_believed() {
-    for line in ["", "x o y", "12 z y", "12 e {}", "12 e {\"event\":\"ended\",\"status\":\"GREAT\"}", "-1 o y"] {
+    for line in
+        ["", "x o y", "12 z y", "12 e {}", "12 e {\"event\":\"ended\",\"status\":\"GREAT\"}", "-1 o y"]
+    {
         assert_eq!(parse(line.as_bytes()), None, "{line}");
     }
     assert!(parse(b"12 o ").is_some());

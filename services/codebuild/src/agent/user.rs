@@ -23,7 +23,12 @@ pub fn find(name: &str, passwd: &Path) -> Result<User, String> {
         .map_err(|e| format!("run-as: {} cannot be read: {e}", passwd.display()))?;
     let entry = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f[0] == name);
     let user = entry.filter(|f| f.len() >= 6).and_then(|f| {
-        Some(User { name: name.to_owned(), uid: f[2].parse().ok()?, gid: f[3].parse().ok()?, home: f[5].into() })
+        Some(User {
+            name: name.to_owned(),
+            uid: f[2].parse().ok()?,
+            gid: f[3].parse().ok()?,
+            home: f[5].into(),
+        })
     });
     user.ok_or_else(|| format!("run-as: there is no user {name:?} in the build image's {}", passwd.display()))
 }

@@ -11,6 +11,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::is_variable;
 pub use read::parse;
 pub use yaml::At;
 

@@ -1,6 +1,6 @@
 //! From the tree to the buildspec: which keys exist, what each may hold.
 use super::{
-    Artifacts, ArtifactSet, Buildspec, Env, OnFailure, Phase, PhaseName, Shell, Version, YamlError,
+    ArtifactSet, Artifacts, Buildspec, Env, OnFailure, Phase, PhaseName, Shell, Version, YamlError,
     yaml::{self, At, Entry, Node, Value},
 };
 
@@ -94,7 +94,9 @@ pub(crate) fn is_variable(name: &str) -> bool {
 
 fn phases(top: &Fields<'_>, warnings: &mut Vec<String>) -> Result<Vec<(PhaseName, Phase)>> {
     let Some(node) = top.get("phases") else {
-        return Err(YamlError::whole("phases is missing: name at least one of install, pre_build, build, post_build"));
+        return Err(YamlError::whole(
+            "phases is missing: name at least one of install, pre_build, build, post_build",
+        ));
     };
     let Value::Map(entries) = &node.value else {
         return Err(expected(node, "phases", "a mapping of phases"));
@@ -140,7 +142,9 @@ fn on_failure(text: &str) -> std::result::Result<OnFailure, String> {
         "RETRY" => {}
         _ => {
             let Some(rest) = text.strip_prefix("RETRY-") else {
-                return Err(format!("{text:?} is not one of ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex, RETRY-count-regex"));
+                return Err(format!(
+                    "{text:?} is not one of ABORT, CONTINUE, RETRY, RETRY-count, RETRY-regex, RETRY-count-regex"
+                ));
             };
             let (head, tail) = rest.split_once('-').unwrap_or((rest, ""));
             match head.parse::<u32>() {
@@ -219,11 +223,17 @@ impl<'a> Fields<'a> {
         let entries: &[Entry] = match &node.value {
             Value::Map(entries) => entries,
             Value::Null => &[],
-            _ => return Err(expected(node, if path.is_empty() { "the buildspec" } else { path }, "a mapping")),
+            _ => {
+                return Err(expected(node, if path.is_empty() { "the buildspec" } else { path }, "a mapping"));
+            }
         };
         let fields = Self { path: path.to_owned(), at: node.at, entries };
         for entry in entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
-            warnings.push(format!("{} at {} is not a key of a buildspec and is ignored", fields.name(&entry.key), entry.at));
+            warnings.push(format!(
+                "{} at {} is not a key of a buildspec and is ignored",
+                fields.name(&entry.key),
+                entry.at
+            ));
         }
         Ok(fields)
     }
@@ -312,7 +322,10 @@ impl<'a> Fields<'a> {
                 let (label, found) = (if key == "finally" { "Finally" } else { "Commands" }, what(other));
                 Err(YamlError::at(
                     item.at,
-                    format!("Expected {label}[{i}] to be of string type: found {found} instead ({}; a command with \": \" or \" #\" in it must be quoted)", self.name(key)),
+                    format!(
+                        "Expected {label}[{i}] to be of string type: found {found} instead ({}; a command with \": \" or \" #\" in it must be quoted)",
+                        self.name(key)
+                    ),
                 ))
             }
         };

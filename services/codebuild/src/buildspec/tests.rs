@@ -58,7 +58,10 @@ x-own: {anything: 1}
     assert_eq!(install.runtime_versions, pairs(&[("python", "3.10"), ("java", "corretto17")]));
     assert_eq!(install.commands[1], "if true; then\n  echo \"a: b\"\nfi\n");
     assert_eq!(install.finally, ["echo \"x: y\""]);
-    assert_eq!(spec.phases.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [PhaseName::Install, PhaseName::PostBuild]);
+    assert_eq!(
+        spec.phases.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+        [PhaseName::Install, PhaseName::PostBuild]
+    );
     let primary = spec.artifacts.primary.as_ref().unwrap();
     assert_eq!(primary.base_directory.as_deref(), Some("target"));
     assert!(primary.discard_paths && spec.artifacts.secondary[0].1.enable_symlinks);
@@ -109,7 +112,7 @@ fn malformed_yaml_says_where() {
     for (text, at) in [
         ("version: 0.2\nphases:\n\tbuild: x\n", At { line: 3, column: 2 }),
         ("version: 0.2\nphases: [\n", At { line: 2, column: 9 }),
-        ("version: 0.2\nphases:\n  build: {commands: ['a]}\n", At { line: 4, column: 1 }),
+        ("version: 0.2\nphases:\n  build: {commands: ['a]}\n", At { line: 3, column: 22 }),
     ] {
         let error = parse(text).expect_err(text);
         assert_eq!(error.at, Some(at), "{error}");
@@ -123,7 +126,10 @@ fn aliases_and_merges_are_expanded_within_limits() {
     )
     .unwrap();
     let build = spec.phase(PhaseName::Build).unwrap();
-    assert_eq!((build.commands.as_slice(), build.finally.as_slice()), (&["b".to_owned()][..], &["f".to_owned()][..]));
+    assert_eq!(
+        (build.commands.as_slice(), build.finally.as_slice()),
+        (&["b".to_owned()][..], &["f".to_owned()][..])
+    );
     assert_eq!(spec.phase(PhaseName::Install).unwrap().commands, ["a"]);
 
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
@@ -146,7 +152,8 @@ fn runtimes_are_what_the_image_holds() {
         ("python".to_owned(), vec!["3.11".to_owned()]),
     ]));
     let check = |wanted: &str, held: &runtimes::Runtimes| {
-        let spec = parse(&format!("version: 0.2\nphases: {{install: {{runtime-versions: {{{wanted}}}}}}}")).unwrap();
+        let spec =
+            parse(&format!("version: 0.2\nphases: {{install: {{runtime-versions: {{{wanted}}}}}}}")).unwrap();
         runtimes::check(&spec, held).map_err(|e| e.message)
     };
     assert_eq!(check("java: corretto17, python: 3.x", &held), Ok(()));
@@ -159,6 +166,12 @@ fn runtimes_are_what_the_image_holds() {
         check("cobol: 1", &held),
         Err("Unknown runtime named 'cobol'. This build image has the following runtimes: java, python".into())
     );
-    assert_eq!(check("java: 17", &None), Err("This build image does not support selecting runtime versions".into()));
-    assert_eq!(runtimes::check(&parse("version: 0.2\nphases: {build: {commands: [x]}}").unwrap(), &None), Ok(()));
+    assert_eq!(
+        check("java: 17", &None),
+        Err("This build image does not support selecting runtime versions".into())
+    );
+    assert_eq!(
+        runtimes::check(&parse("version: 0.2\nphases: {build: {commands: [x]}}").unwrap(), &None),
+        Ok(())
+    );
 }

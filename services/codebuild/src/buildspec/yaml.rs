@@ -72,8 +72,7 @@ pub fn read(text: &str) -> Result<Node, YamlError> {
             limits::BUILDSPEC_BYTES
         )));
     }
-    let mut reader =
-        Reader { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 };
+    let mut reader = Reader { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
@@ -111,7 +110,9 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 (Event::DocumentEnd, _) => {}
                 (Event::StreamEnd, _) => return Ok(()),
-                (_, at) => return Err(YamlError::at(at, "a second YAML document begins; only one is allowed")),
+                (_, at) => {
+                    return Err(YamlError::at(at, "a second YAML document begins; only one is allowed"));
+                }
             }
         }
     }
@@ -159,7 +160,10 @@ impl<'a> Reader<'a> {
             if key == "<<" {
                 merge(value, &mut merged)?;
             } else if let Some(first) = entries.iter().find(|e| e.key == key) {
-                return Err(YamlError::at(at, format!("the key {key:?} stands twice, first at {}", first.at)));
+                return Err(YamlError::at(
+                    at,
+                    format!("the key {key:?} stands twice, first at {}", first.at),
+                ));
             } else {
                 entries.push(Entry { key, at, value });
             }
