@@ -1,1 +1,4 @@
-
+//! The service as a whole: the real agent in a thread stands for the container, everything else is as in production.
+mod crash;
+mod rig;
+mod stories;

@@ -72,7 +72,7 @@ fn start(args: &[String]) -> io::Result<ExitCode> {
 }
 
 /// Runs the build of a plan; `stoppable` is told the pipe into which `stop` may be written.
-fn build(plan: &Path, stoppable: impl FnOnce(PathBuf) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn build(plan: &Path, stoppable: impl FnOnce(PathBuf) -> io::Result<()>) -> io::Result<()> {
     let plan = phases::read_plan(plan)?;
     let journal = journal::Journal::create(&plan.out)?;
     let mut runner = runner::Runner::new(journal, plan.work.join("tmp"), &plan.secrets, plan.deadline_ms)?;

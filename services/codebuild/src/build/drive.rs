@@ -106,10 +106,10 @@ impl Drive {
     async fn step(&self) -> Result<bool, Failure> {
         let Some(row) = self.load().await? else { return Ok(false) };
         match row.value.run.stage {
-            Stage::Provision => self.provision(row).await?,
-            Stage::Follow => self.follow(row).await?,
-            Stage::Upload => self.upload(row).await?,
-            Stage::Clean => self.clean(row).await?,
+            Stage::Provision => Box::pin(self.provision(row)).await?,
+            Stage::Follow => Box::pin(self.follow(row)).await?,
+            Stage::Upload => Box::pin(self.upload(row)).await?,
+            Stage::Clean => Box::pin(self.clean(row)).await?,
             Stage::Done => return Ok(false),
         }
         Ok(true)

@@ -37,7 +37,7 @@ impl Drive {
             if !self.lives(&following.task).await {
                 // What it wrote last came before it died.
                 while self.take_in(&mut row, &mut following).await? {}
-                return if row.value.run.ended.is_some() { Ok(()) } else { self.lost(row).await };
+                return if row.value.run.ended.is_some() { Ok(()) } else { Box::pin(self.lost(row)).await };
             }
             self.hurry(&row.value, &mut following).await?;
             self.rest(&row.value, &mut following).await?;

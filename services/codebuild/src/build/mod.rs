@@ -6,7 +6,7 @@ mod logs;
 mod provision;
 mod sources;
 mod upload;
-mod volume;
+pub(crate) mod volume;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

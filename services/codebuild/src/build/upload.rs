@@ -51,7 +51,10 @@ impl Drive {
         let file = match self.volume.open(&packed.file) {
             Ok(file) => file,
             Err(error) => {
-                return Ok(Err(Context::new("CLIENT_ERROR", format!("the artifact cannot be read: {error}"))));
+                return Ok(Err(Context::new(
+                    "CLIENT_ERROR",
+                    format!("the artifact cannot be read: {error}"),
+                )));
             }
         };
         if file.metadata().map_err(Failure::io)?.len() > limits::ARTIFACT_BYTES {

@@ -224,7 +224,11 @@ impl<'a> Fields<'a> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             _ => {
-                return Err(expected(node, if path.is_empty() { "the buildspec" } else { path }, "a mapping"));
+                return Err(expected(
+                    node,
+                    if path.is_empty() { "the buildspec" } else { path },
+                    "a mapping",
+                ));
             }
         };
         let fields = Self { path: path.to_owned(), at: node.at, entries };

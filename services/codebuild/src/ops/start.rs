@@ -84,6 +84,7 @@ fn initiator(cx: &Cx) -> String {
             format!("{role}/{session}")
         }
         PrincipalKind::Service(name) => (*name).into(),
+        PrincipalKind::Anonymous => "anonymous".into(),
     }
 }
 

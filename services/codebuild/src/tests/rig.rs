@@ -1,0 +1,255 @@
+//! What the stories stand on.
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::internal::{UploadArchive, UploadArchiveOutput};
+use api::s3::{GetObject, GetObjectOutput, Object, PutObject, PutObjectOutput};
+use bytes::Bytes;
+use engine::{Change, Engine, NetworkSpec, TaskId, TaskState};
+use http_body_util::BodyExt;
+use kernel::clock::SystemClock;
+use kernel::{Access, Cx, Fault, Handle, Ops, Stream};
+use serde_json::{Value, json};
+use testkit::{FakeEngine, World};
+use work::Driver;
+
+use crate::agent::plan::Plan;
+use crate::build::volume::{IN, OUT, PLAN};
+use crate::records::BuildRow;
+use crate::{CodeBuild, Config, agent};
+
+pub const ROLE: &str = "arn:aws:iam::000000000000:role/build";
+
+/// Buckets and a repository in memory.
+#[derive(Default)]
+pub struct Shelf(pub Mutex<BTreeMap<String, Bytes>>);
+
+impl Handle<GetObject> for Shelf {
+    async fn access(&self, _: &Cx, input: &GetObject) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("s3:GetObject", format!("{}/{}", input.bucket, input.key))])
+    }
+
+    async fn handle(&self, _: &Cx, input: GetObject) -> Result<GetObjectOutput, Fault> {
+        let found = self.0.lock().unwrap().get(&format!("{}/{}", input.bucket, input.key)).cloned();
+        let body = found.ok_or_else(|| Fault::new("NoSuchKey", 404, "The specified key does not exist."))?;
+        Ok(GetObjectOutput { body: body.into(), object: Object::default() })
+    }
+}
+
+impl Handle<PutObject> for Shelf {
+    async fn access(&self, _: &Cx, input: &PutObject) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("s3:PutObject", format!("{}/{}", input.bucket, input.key))])
+    }
+
+    async fn handle(&self, _: &Cx, input: PutObject) -> Result<PutObjectOutput, Fault> {
+        let body = input.body.into_body().collect().await.map_err(Fault::internal)?.to_bytes();
+        self.0.lock().unwrap().insert(format!("{}/{}", input.bucket, input.key), body);
+        Ok(PutObjectOutput { e_tag: "\"0\"".into(), version_id: None })
+    }
+}
+
+impl Handle<UploadArchive> for Shelf {
+    async fn access(&self, _: &Cx, _: &UploadArchive) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("codecommit:UploadArchive", "*")])
+    }
+
+    async fn handle(&self, _: &Cx, input: UploadArchive) -> Result<UploadArchiveOutput, Fault> {
+        let key = format!("{}@{}", input.repository_name, input.commit_id);
+        let archive = self
+            .0
+            .lock()
+            .unwrap()
+            .get(&key)
+            .cloned()
+            .ok_or_else(|| Fault::client("CommitDoesNotExistException", key))?;
+        Ok(UploadArchiveOutput { archive: Stream::from(archive) })
+    }
+}
+
+/// A zip of texts.
+pub fn zip_of(entries: &[(&str, &str)]) -> Bytes {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in entries {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner().into()
+}
+
+/// Names and texts of a zip.
+pub fn unzipped(bytes: &Bytes) -> Vec<(String, String)> {
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes.clone())).unwrap();
+    let count = zip.len();
+    let read = |i| {
+        let entry = zip.by_index(i).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        (name, std::io::read_to_string(entry).unwrap())
+    };
+    (0..count).map(read).collect()
+}
+
+/// A server with a container engine of threads.
+pub struct Rig {
+    pub world: World,
+    pub engine: Arc<FakeEngine>,
+    pub shelf: Arc<Shelf>,
+    driver: Driver,
+}
+
+impl Rig {
+    pub async fn new() -> Self {
+        Self::over(World::new().await, FakeEngine::new(Arc::new(SystemClock)), Arc::default())
+    }
+
+    /// The services made anew over what is there.
+    pub fn over(mut world: World, engine: Arc<FakeEngine>, shelf: Arc<Shelf>) -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock), world.entropy.clone());
+        let config = Config {
+            agent: "/usr/bin/longshore".into(),
+            network: NetworkSpec { name: "default".into(), wanted: "10.77.0.0/16".parse().unwrap() },
+            images: vec![("aws/codebuild/".into(), "longshore/codebuild-standard:7.0".into())],
+            registry: Some("127.0.0.1:4566".into()),
+            trust: None,
+        };
+        let logs = logs::Logs::new(world.store.clone(), world.blobs.clone(), clock.clone(), entropy.clone());
+        let service = CodeBuild::new(world.store.clone(), engine.clone(), clock.clone(), entropy, config);
+        let ops = world.serve(|ops: &mut Ops| {
+            logs.register(ops);
+            service.register(ops);
+            ops.internal::<GetObject, _>(&shelf);
+            ops.internal::<PutObject, _>(&shelf);
+            ops.internal::<UploadArchive, _>(&shelf);
+        });
+        let driver = Driver::new(clock, work::Options::default());
+        for worker in service.workers(&ops) {
+            driver.start(worker);
+        }
+        Self { world, engine, shelf, driver }
+    }
+
+    pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
+        self.world.call(&format!("codebuild.{operation}"), input).await
+    }
+
+    pub async fn project(&self, changes: Value) {
+        let mut project = json!({
+            "name": "app", "serviceRole": ROLE,
+            "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [echo hello]}}"},
+            "artifacts": {"type": "NO_ARTIFACTS"},
+            "environment": {"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL"},
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            project[name] = value.clone();
+        }
+        self.call("CreateProject", project).await.unwrap();
+    }
+
+    /// Starts a build and answers its id.
+    pub async fn start(&self, overrides: Value) -> String {
+        let mut input = json!({"projectName": "app"});
+        for (name, value) in overrides.as_object().unwrap() {
+            input[name] = value.clone();
+        }
+        self.call("StartBuild", input).await.unwrap()["build"]["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn build(&self, id: &str) -> Result<Value, Fault> {
+        Ok(self.call("BatchGetBuilds", json!({"ids": [id]})).await?["builds"][0].clone())
+    }
+
+    /// The build when `done` says so.
+    pub async fn until(&self, id: &str, done: impl Fn(&Value) -> bool) -> Result<Value, Fault> {
+        let wake = self.world.store.watch(&[<BuildRow as store::Record>::TABLE]);
+        let look = async {
+            loop {
+                let build = self.build(id).await?;
+                if done(&build) {
+                    return Ok(build);
+                }
+                // A crashed store wakes nobody.
+                let _ = tokio::time::timeout(Duration::from_millis(50), wake.notified()).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), look).await.expect("the build goes on")
+    }
+
+    pub async fn complete(&self, id: &str) -> Result<Value, Fault> {
+        self.until(id, |build| build["buildComplete"] == true).await
+    }
+
+    /// The lines of the build's log, without the agent's own.
+    pub async fn log(&self, id: &str) -> Vec<String> {
+        let (group, stream) = id.split_once(':').unwrap();
+        let input = json!({"logGroupName": format!("/aws/codebuild/{group}"), "logStreamName": stream, "startFromHead": true});
+        let events = self.world.call("logs.GetLogEvents", input).await.unwrap();
+        let lines = events["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["message"].as_str().unwrap().trim_end().to_owned());
+        lines.filter(|line| !line.starts_with("[Container]")).collect()
+    }
+
+    pub async fn restart(self, stop_after: Option<u64>) -> Self {
+        let Self { world, engine, shelf, driver } = self;
+        drop(driver);
+        Self::over(world.restart_with(store::Options { stop_after }).await, engine, shelf)
+    }
+}
+
+/// Phases with their statuses.
+pub fn phases(build: &Value) -> Vec<String> {
+    let phase = |p: &Value| {
+        format!("{} {}", p["phaseType"].as_str().unwrap(), p["phaseStatus"].as_str().unwrap_or("-"))
+    };
+    build["phases"].as_array().unwrap().iter().map(phase).collect()
+}
+
+/// Runs the agent of every task that starts, as its container would.
+pub fn containers(engine: &Arc<FakeEngine>) {
+    let (engine, mut changes) = (engine.clone(), engine.changes());
+    tokio::spawn(async move {
+        let mut seen: Vec<TaskId> = Vec::new();
+        while let Some(change) = changes.next().await {
+            let Change::Task(id) = change else { continue };
+            let Some(spec) = engine.spec(&id).filter(|_| !seen.contains(&id)) else { continue };
+            seen.push(id.clone());
+            let mount = |target: &str| {
+                let found = spec.containers[0].mounts.iter().find(|m| m.target == target).unwrap();
+                match &found.source {
+                    engine::Source::Host(path) => path.clone(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (input, output, engine) = (mount(IN), mount(OUT), engine.clone());
+            let runtime = tokio::runtime::Handle::current();
+            std::thread::spawn(move || contain(&runtime, &engine, &id, &input, &output));
+        }
+    });
+}
+
+fn contain(runtime: &tokio::runtime::Handle, engine: &FakeEngine, id: &TaskId, input: &Path, output: &Path) {
+    let gone = || !matches!(runtime.block_on(engine.task(id)), Ok(t) if t.state == TaskState::Running);
+    while !input.join(PLAN).exists() {
+        if gone() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    let text = std::fs::read_to_string(input.join(PLAN)).unwrap();
+    let plan: Plan = serde_json::from_str(
+        &text.replace(IN, input.to_str().unwrap()).replace(OUT, output.to_str().unwrap()),
+    )
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan { work: dir.path().join("work"), ..plan };
+    let file: PathBuf = dir.path().join("plan.json");
+    std::fs::write(&file, serde_json::to_vec(&plan).unwrap()).unwrap();
+    agent::build(&file, |_| Ok(())).unwrap();
+    if !gone() {
+        engine.exit(id, "build", 0);
+    }
+}
