@@ -71,6 +71,11 @@ impl Stream {
         Self(std::sync::Mutex::new(body))
     }
 
+    /// The body, to read on.
+    pub fn body_mut(&mut self) -> &mut Body {
+        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// The body.
     pub fn into_body(self) -> Body {
         self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -13,6 +13,7 @@ pub mod cx;
 pub mod face;
 pub mod fault;
 pub mod ids;
+pub mod images;
 pub mod json;
 pub mod ops;
 pub mod schema;
