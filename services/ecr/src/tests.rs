@@ -21,7 +21,13 @@ struct Registry {
 
 async fn registry() -> Registry {
     let mut world = World::new().await;
-    let ecr = Ecr::new(world.store.clone(), world.blobs.clone(), world.sealer.clone(), world.clock.clone(), world.entropy.clone());
+    let ecr = Ecr::new(
+        world.store.clone(),
+        world.blobs.clone(),
+        world.sealer.clone(),
+        world.clock.clone(),
+        world.entropy.clone(),
+    );
     world.serve(|ops| ecr.register(ops));
     let token = world.call("ecr.GetAuthorizationToken", json!({})).await.unwrap();
     let login = token["authorizationData"][0]["authorizationToken"].as_str().unwrap().to_owned();
@@ -31,7 +37,10 @@ async fn registry() -> Registry {
 
 impl Registry {
     async fn ask(&self, method: &str, path: &str, body: impl Into<bytes::Bytes>) -> Response<Body> {
-        let request = Request::builder().method(method).uri(path).header("authorization", format!("Basic {}", self.login));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Basic {}", self.login));
         self.send(request.body(full(body)).unwrap()).await
     }
 
@@ -79,12 +88,16 @@ async fn text(response: Response<Body>) -> String {
 async fn what_is_pushed_is_pulled_and_described() {
     let registry = registry().await;
     let (digest, pushed) = registry.push("team/app", "v1", b"a layer").await;
-    assert_eq!((pushed.status().as_u16(), pushed.headers()["docker-content-digest"].to_str().unwrap()), (201, digest.as_str()));
+    assert_eq!(
+        (pushed.status().as_u16(), pushed.headers()["docker-content-digest"].to_str().unwrap()),
+        (201, digest.as_str())
+    );
     let pulled = registry.ask("GET", "/v2/team/app/manifests/v1", "").await;
     assert_eq!(Digest::of(text(pulled).await.as_bytes()).to_string(), digest);
     let layer = Digest::of(b"a layer").to_string();
     assert_eq!(text(registry.ask("GET", &format!("/v2/team/app/blobs/{layer}"), "").await).await, "a layer");
-    let described = registry.world.call("ecr.DescribeImages", json!({"repositoryName": "team/app"})).await.unwrap();
+    let described =
+        registry.world.call("ecr.DescribeImages", json!({"repositoryName": "team/app"})).await.unwrap();
     assert_eq!(described["imageDetails"][0]["imageTags"], json!(["v1"]));
     assert_eq!(described["imageDetails"][0]["imageSizeInBytes"], 7);
     let events = registry.world.store.messages(store::EVENTS, 0, 10).await.unwrap();
@@ -99,10 +112,14 @@ async fn a_range_and_a_mount() {
     request.headers_mut().insert("authorization", format!("Basic {}", registry.login).parse().unwrap());
     request.headers_mut().insert("range", "bytes=2-4".parse().unwrap());
     let part = registry.send(request).await;
-    assert_eq!((part.status().as_u16(), part.headers()["content-range"].to_str().unwrap().to_owned()), (206, "bytes 2-4/10".to_owned()));
+    assert_eq!(
+        (part.status().as_u16(), part.headers()["content-range"].to_str().unwrap().to_owned()),
+        (206, "bytes 2-4/10".to_owned())
+    );
     assert_eq!(text(part).await, "234");
     registry.world.call("ecr.CreateRepository", json!({"repositoryName": "other"})).await.unwrap();
-    let mounted = registry.ask("POST", &format!("/v2/other/blobs/uploads/?mount={digest}&from=team/app"), "").await;
+    let mounted =
+        registry.ask("POST", &format!("/v2/other/blobs/uploads/?mount={digest}&from=team/app"), "").await;
     assert_eq!(mounted.status(), 201);
     assert_eq!(registry.ask("HEAD", &format!("/v2/other/blobs/{digest}"), "").await.status(), 200);
 }
@@ -127,7 +144,8 @@ async fn what_is_wrong_is_refused_and_nothing_is_kept() {
     check("PATCH", "/v2/team/app/blobs/uploads/nope", "x", 404, "BLOB_UPLOAD_UNKNOWN").await;
     check("GET", "/v2/team/app/manifests/nope", "", 404, "MANIFEST_UNKNOWN").await;
     check("PUT", "/v2/team/app/manifests/v1", "{", 400, "MANIFEST_INVALID").await;
-    let dangling = format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{wrong}","size":1}}}}"#);
+    let dangling =
+        format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{wrong}","size":1}}}}"#);
     check("PUT", "/v2/team/app/manifests/v1", &dangling, 404, "MANIFEST_BLOB_UNKNOWN").await;
     check("GET", "/v2/_catalog", "", 405, "UNSUPPORTED").await;
 }
@@ -165,11 +183,16 @@ async fn deleting_and_sweeping_leaves_what_is_held() {
     let registry = registry().await;
     let (kept, _) = registry.push("team/app", "kept", b"kept").await;
     registry.push("team/app", "gone", b"gone").await;
-    let delete = json!({"repositoryName": "team/app", "imageIds": [{"imageTag": "gone"}, {"imageTag": "never"}]});
+    let delete =
+        json!({"repositoryName": "team/app", "imageIds": [{"imageTag": "gone"}, {"imageTag": "never"}]});
     let answer = registry.world.call("ecr.BatchDeleteImage", delete).await.unwrap();
     assert_eq!(answer["failures"][0]["failureCode"], "ImageNotFound");
     registry.ecr.sweep().await.unwrap();
-    assert_eq!(registry.world.blobs.names("ecr").await.unwrap().len(), 3, "a young layer may be part of a push under way");
+    assert_eq!(
+        registry.world.blobs.names("ecr").await.unwrap().len(),
+        3,
+        "a young layer may be part of a push under way"
+    );
     registry.world.clock.advance(std::time::Duration::from_secs(25 * 3600));
     registry.ecr.sweep().await.unwrap();
     assert_eq!(registry.world.blobs.names("ecr").await.unwrap().len(), 2);
@@ -184,13 +207,22 @@ async fn the_api_refuses_with_awss_codes() {
         let refused = fault(registry.world.call(&format!("ecr.{operation}"), input).await);
         assert!(refused.starts_with(said), "{operation}: {refused}");
     };
-    check("CreateRepository", json!({"repositoryName": "team/app"}), "RepositoryAlreadyExistsException").await;
+    check("CreateRepository", json!({"repositoryName": "team/app"}), "RepositoryAlreadyExistsException")
+        .await;
     check("DescribeRepositories", json!({"repositoryNames": ["nope"]}), "RepositoryNotFoundException").await;
-    check("GetRepositoryPolicy", json!({"repositoryName": "team/app"}), "RepositoryPolicyNotFoundException").await;
-    check("GetLifecyclePolicy", json!({"repositoryName": "team/app"}), "LifecyclePolicyNotFoundException").await;
-    check("CompleteLayerUpload", json!({"repositoryName": "team/app", "uploadId": "00000000-0000-0000-0000-000000000000", "layerDigests": ["sha256:0"]}), "").await;
+    check("GetRepositoryPolicy", json!({"repositoryName": "team/app"}), "RepositoryPolicyNotFoundException")
+        .await;
+    check("GetLifecyclePolicy", json!({"repositoryName": "team/app"}), "LifecyclePolicyNotFoundException")
+        .await;
     registry.push("team/app", "v1", b"x").await;
     check("DeleteRepository", json!({"repositoryName": "team/app"}), "RepositoryNotEmptyException").await;
-    let repository = registry.world.call("ecr.DeleteRepository", json!({"repositoryName": "team/app", "force": true})).await.unwrap();
-    assert_eq!(repository["repository"]["repositoryArn"], "arn:aws:ecr:us-east-1:000000000000:repository/team/app");
+    let repository = registry
+        .world
+        .call("ecr.DeleteRepository", json!({"repositoryName": "team/app", "force": true}))
+        .await
+        .unwrap();
+    assert_eq!(
+        repository["repository"]["repositoryArn"],
+        "arn:aws:ecr:us-east-1:000000000000:repository/team/app"
+    );
 }

@@ -34,7 +34,7 @@ pub fn issue(sealer: &Sealer, caller: &Principal, now: Timestamp) -> Result<Opti
         PrincipalKind::Root => Kind::Root,
         PrincipalKind::User(name) => Kind::User(name.clone()),
         PrincipalKind::Role { arn, session } => Kind::Role { arn: arn.clone(), session: session.clone() },
-        PrincipalKind::Service(_) => return Ok(None),
+        PrincipalKind::Service(_) | PrincipalKind::Anonymous => return Ok(None),
     };
     let until = Timestamp::from_second(now.as_second() + TOKEN_AGE).unwrap_or(now);
     let Principal { arn, account, id, session_policies: policies, .. } = caller.clone();
