@@ -113,6 +113,11 @@ impl Desk {
             }
             let Some(before) = loaded.as_ref() else { continue };
             let Ask { kinds, batch, define, answer } = ask(&before.state)?;
+            if before.seq == 0 && define.is_none() {
+                // Deleted since the caller found it: nothing may be written for it any more.
+                let (account, name) = (place.account.clone(), place.name.clone());
+                return Err(Error::PipelineNotFound { account, name });
+            }
             let mut after = before.clone();
             if let Some(declaration) = define {
                 after.definitions.insert(declaration.version.unwrap_or(1), declaration);

@@ -118,8 +118,8 @@ async fn carry_out(desk: Arc<Desk>, ops: Arc<kernel::Ops>, order: Order) {
         });
         match told.await {
             Ok(()) => return,
-            // The service stops: the next one finds the run outstanding.
-            Err(Error::Store(store::Error::Closed)) => return,
+            // The service stops: the next one finds the run outstanding. Or the pipeline is gone, and with it the run.
+            Err(Error::Store(store::Error::Closed) | Error::PipelineNotFound { .. }) => return,
             Err(error) => tracing::warn!(run = id, "an outcome could not be told, trying again: {error}"),
         }
         tokio::time::sleep(delay).await;

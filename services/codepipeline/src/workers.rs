@@ -48,7 +48,12 @@ impl Executions {
                 ask.batch = Batch::new().cancel(DEADLINE, &place.key());
                 Ok(ask)
             };
-            self.desk.tell(&place, None, ask).await?;
+            match self.desk.tell(&place, None, ask).await {
+                Err(Error::PipelineNotFound { .. }) => {
+                    self.desk.store.commit(Batch::new().cancel(DEADLINE, &timer.key)).await?;
+                }
+                other => other?,
+            }
         }
         let more = self.sweep().await?;
         match more || due.len() == PAGE {

@@ -17,7 +17,7 @@ pub(super) fn expired(state: &State, now: Millis) -> Option<Kind> {
             let message = format!("{what} within its timeout of {} minutes", action.timeout / 60_000);
             Kind::ActionFailed {
                 id: run.id.clone(),
-                failure: Failure { code: "TimedOut".into(), message },
+                failure: Failure { code: "JobFailed".into(), message },
                 progress: Progress::default(),
                 by: None,
             }

@@ -35,8 +35,9 @@ pub fn request(state: &State, verdict: Verdict) -> Result<Kind, Error> {
     Ok(if approved {
         Kind::ActionSucceeded { id, output: Output { progress, ..Output::default() }, by }
     } else {
-        let message = summary.unwrap_or_else(|| "Rejected".into());
-        Kind::ActionFailed { id, failure: Failure { code: "Rejected".into(), message }, progress, by }
+        let words = summary.map(|summary| format!(": {summary}")).unwrap_or_default();
+        let message = format!("Rejected by {}{words}", by.as_deref().unwrap_or_default());
+        Kind::ActionFailed { id, failure: Failure { code: "JobFailed".into(), message }, progress, by }
     })
 }
 

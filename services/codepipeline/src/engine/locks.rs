@@ -54,6 +54,7 @@ fn superseding(state: &State, execution: &Execution) -> Option<Kind> {
 }
 
 pub(super) fn enter(state: &mut State, id: &str, stage: &str, at: Millis) {
+    let earlier = state.shown(stage).map(|(_, visit)| visit.actions.clone()).unwrap_or_default();
     let Some(execution) = state.execution_mut(id) else { return };
     let Place::Before(index) = execution.place else { return };
     execution.place = Place::In(index);
@@ -70,6 +71,7 @@ pub(super) fn enter(state: &mut State, id: &str, stage: &str, at: Millis) {
     // PARALLEL executions share no stage, so that none of them is the latest in one.
     if execution.mode != Mode::Parallel {
         state.latest.insert(stage.into(), id.into());
+        state.before.entry(stage.into()).or_default().extend(earlier);
     }
 }
 

@@ -1,7 +1,9 @@
 //! RetryStageExecution, and the one retry that a stage may ask for itself.
+use std::collections::BTreeMap;
+
 use super::{
-    ActionStatus, Execution, Kind, Millis, Mode, Place, PlanStage, RetryMode, StageStatus, State, Status,
-    Visit, starting,
+    ActionRun, ActionStatus, Execution, Kind, Millis, Mode, Place, PlanStage, RetryMode, StageStatus, State,
+    Status, Visit, starting,
 };
 use crate::error::Error;
 
@@ -66,7 +68,9 @@ pub(super) fn apply(state: &mut State, id: &str, stage: &str, mode: RetryMode, a
         RetryMode::AllActions => true,
         RetryMode::FailedActions => matches!(status, ActionStatus::Failed | ActionStatus::Abandoned),
     };
-    visit.actions.retain(|_, run| !again(run.status));
+    let runs = std::mem::take(&mut visit.actions);
+    let (gone, kept) = runs.into_iter().partition(|(_, run)| again(run.status));
+    visit.actions = kept;
     visit.status = StageStatus::InProgress;
     visit.since = at;
     visit.last_retry_automatic = automatic;
@@ -79,4 +83,8 @@ pub(super) fn apply(state: &mut State, id: &str, stage: &str, mode: RetryMode, a
     execution.status = Status::InProgress;
     execution.stop = None;
     execution.updated = at;
+    if execution.mode != Mode::Parallel {
+        let gone: BTreeMap<String, ActionRun> = gone;
+        state.before.entry(stage.into()).or_default().extend(gone);
+    }
 }

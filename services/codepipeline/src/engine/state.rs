@@ -28,6 +28,10 @@ pub struct State {
     pub gates: BTreeMap<String, Gate>,
     /// The execution that last entered a stage, by stage.
     pub latest: BTreeMap<String, String>,
+    /// What each action did last, by stage and action, where the stage has since been entered or retried and the action
+    /// has not run again: it is still what is shown of it.
+    #[serde(default)]
+    pub before: BTreeMap<String, BTreeMap<String, ActionRun>>,
     /// In the order in which they were started.
     pub executions: Vec<Execution>,
     /// Executions started so far.
@@ -370,6 +374,18 @@ impl State {
                 Some((execution, visit, name.as_str(), run))
             })
         })
+    }
+
+    /// What is shown of a stage: the execution that last entered it, and its time in there.
+    pub fn shown(&self, stage: &str) -> Option<(&Execution, &Visit)> {
+        let execution = self.execution(self.latest.get(stage)?)?;
+        Some((execution, execution.visits.iter().find(|visit| visit.stage == stage)?))
+    }
+
+    /// What is shown of an action: its run in the stage's latest visit, or the one before.
+    pub fn last_run(&self, stage: &str, action: &str) -> Option<&ActionRun> {
+        let current = self.shown(stage).and_then(|(_, visit)| visit.actions.get(action));
+        current.or_else(|| self.before.get(stage)?.get(action))
     }
 
     /// Whether the run of this id is in progress.

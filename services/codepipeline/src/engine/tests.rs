@@ -343,3 +343,22 @@ fn what_takes_too_long_fails() {
     check(&b, "x1 Failed in S1 B:Failed");
     assert_eq!(b.state.deadline(), None);
 }
+
+#[test]
+fn an_action_is_shown_as_it_last_was_until_it_runs_again() {
+    let mut b = Bench::new(Mode::Superseded, "A | B C@2");
+    let shown = |b: &Bench, action: &str| b.state.last_run("S1", action).map(|run| run.status.name());
+    b.start().unwrap();
+    b.ok("A");
+    assert_eq!(shown(&b, "C"), None);
+    b.ok("B");
+    b.fail("C");
+    b.put(retry::request(&b.state, "x1", "S1", RetryMode::AllActions).unwrap());
+    assert_eq!((shown(&b, "B"), shown(&b, "C")), (Some("InProgress"), Some("Failed")));
+    b.fail("B");
+    b.start().unwrap();
+    b.ok("A");
+    assert_eq!((shown(&b, "B"), shown(&b, "C")), (Some("InProgress"), Some("Failed")));
+    b.define(Mode::Superseded, "A | B");
+    assert_eq!((shown(&b, "B"), shown(&b, "C")), (Some("InProgress"), None));
+}

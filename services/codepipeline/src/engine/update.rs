@@ -26,4 +26,9 @@ pub(super) fn apply(state: &mut State, version: i32, mode: Mode, plan: &Plan) {
     let named = |stage: &String| plan.stage(stage).is_some();
     state.gates.retain(|stage, _| named(stage));
     state.latest.retain(|stage, _| named(stage));
+    state.before.retain(|stage, runs| {
+        let declared = plan.stage(stage).map(|(_, stage)| stage);
+        runs.retain(|action, _| declared.is_some_and(|stage| stage.action(action).is_some()));
+        !runs.is_empty()
+    });
 }

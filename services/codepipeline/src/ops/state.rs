@@ -32,8 +32,8 @@ impl Handle<cp::GetPipelineState> for CodePipeline {
 
 fn stage(state: &State, declared: &cp::StageDeclaration) -> cp::StageState {
     let name = &declared.name;
-    let latest = state.latest.get(name).and_then(|id| state.execution(id));
-    let visit = latest.and_then(|execution| execution.visits.iter().find(|visit| visit.stage == *name));
+    let shown = state.shown(name);
+    let run = |action: &cp::ActionDeclaration| action_state(action, state.last_run(name, &action.name));
     let waiting: Vec<cp::StageExecution> =
         engine::waiting(state, name).into_iter().map(|e| execution(e, e.status.name())).collect();
     cp::StageState {
@@ -41,9 +41,9 @@ fn stage(state: &State, declared: &cp::StageDeclaration) -> cp::StageState {
         inbound_execution: waiting.first().cloned(),
         inbound_executions: Some(waiting),
         inbound_transition_state: Some(transition(state, name)),
-        action_states: Some(declared.actions.iter().map(|action| action_state(action, visit)).collect()),
-        latest_execution: latest.zip(visit).map(|(e, visit)| execution(e, stage_status(e, visit))),
-        retry_stage_metadata: visit.and_then(retries),
+        action_states: Some(declared.actions.iter().map(run).collect()),
+        latest_execution: shown.map(|(e, visit)| execution(e, stage_status(e, visit))),
+        retry_stage_metadata: shown.and_then(|(_, visit)| retries(visit)),
         ..cp::StageState::default()
     }
 }
@@ -83,8 +83,7 @@ fn retries(visit: &Visit) -> Option<cp::RetryStageMetadata> {
     })
 }
 
-fn action_state(declared: &cp::ActionDeclaration, visit: Option<&Visit>) -> cp::ActionState {
-    let run = visit.and_then(|visit| visit.actions.get(&declared.name));
+fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>) -> cp::ActionState {
     let carrier = catalog::find(&declared.action_type_id).map(|kind| &kind.carrier);
     let person = matches!(carrier, Some(Carrier::Person));
     let revision = run.and_then(|run| run.output.revision.as_ref().map(|revision| (run, revision)));

@@ -286,6 +286,38 @@ async fn versions_are_kept_and_a_deletion_removes_all() {
 }
 
 #[tokio::test]
+async fn a_deletion_ends_what_runs_and_leaves_nothing() {
+    let b = Bench::new().await;
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![build()]])})).await;
+    b.action(1, 0, "InProgress").await;
+    let all = store::Key::all;
+    let place = b.service.find(&b.world.cx(), "p").await.unwrap().0;
+    let swept = b.world.store.watch(&[crate::records::Remains::TABLE]);
+    b.ok("DeletePipeline", json!({"name": "p"})).await;
+    // What was under way for it can write nothing any more.
+    let late = b.service.desk.tell(&place, None, |state| {
+        let start = crate::engine::Start { id: "late".into(), ..Default::default() };
+        Ok(crate::desk::Ask::of(crate::engine::start(state, start)?, ()))
+    });
+    assert!(matches!(late.await, Err(crate::Error::PipelineNotFound { .. })));
+    let gone = async {
+        while b.world.store.count::<crate::records::Remains>(all()).await.unwrap() > 0 {
+            swept.notified().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the remains are removed");
+    let store = &b.world.store;
+    let left = [
+        store.count::<ExecutionRow>(all()).await.unwrap(),
+        store.count::<ActionRow>(all()).await.unwrap(),
+        store.count::<crate::records::Definition>(all()).await.unwrap(),
+        store.count::<Saved>(all()).await.unwrap(),
+        store.head::<crate::engine::Event>(&place.key()).await.unwrap(),
+    ];
+    assert_eq!(left, [0; 5]);
+}
+
+#[tokio::test]
 async fn lists_page_with_tokens_of_their_own() {
     let b = Bench::new().await;
     b.fakes.memory().builds_end = Some("SUCCEEDED");
@@ -392,4 +424,27 @@ async fn tags_and_types_are_listed() {
     assert_eq!(ecs["inputArtifactDetails"], json!({"minimumCount": 1, "maximumCount": 1}));
     let listed = b.ok("ListPipelines", json!({})).await;
     assert_eq!(listed["pipelines"][0]["name"], "p");
+}
+
+#[tokio::test]
+async fn a_build_goes_on_while_the_process_is_gone() {
+    let b = Bench::new().await;
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![build()], vec![approval()]])}))
+        .await;
+    b.until("GetPipelineState", json!({"name": "p"}), |s| {
+        s["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"] == "proj:1"
+    })
+    .await;
+    let b = b.restart().await;
+    b.build_ends("SUCCEEDED").await;
+    b.action(2, 0, "InProgress").await;
+    assert_eq!(b.fakes.memory().builds.len(), 1);
+    // Until it runs again, an action is shown as it last was.
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.until("GetPipelineState", json!({"name": "p"}), |s| {
+        s["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"] == "proj:2"
+    })
+    .await;
+    let waiting = b.action(2, 0, "InProgress").await;
+    assert_ne!(waiting["token"], Value::Null);
 }
