@@ -141,6 +141,19 @@ pub fn data(body: Body) -> impl Stream<Item = std::result::Result<Bytes, StdErro
     Box::pin(body.into_data_stream())
 }
 
+/// A small body in memory.
+pub async fn whole(body: Body, limit: usize) -> Result<Vec<u8>> {
+    let (mut body, mut whole) = (data(body), Vec::new());
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(broken)?;
+        if whole.len() + bytes.len() > limit {
+            return Err(Error::TooLarge(limit as u64));
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole)
+}
+
 /// The checksums of these algorithms. Errors: one of them is none of S3's.
 pub fn hasher<'a>(algorithms: impl Iterator<Item = &'a str>) -> Result<ChecksumHasher> {
     let mut hasher = ChecksumHasher::default();

@@ -10,12 +10,15 @@ mod buckets;
 mod conditions;
 mod error;
 mod events;
+mod face;
 pub mod limits;
 mod listing;
 mod multipart;
 mod objects;
 mod ops;
 mod records;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use store::Store;
 
 use crate::bodies::Bodies;
 pub use crate::error::Error;
+pub use crate::face::Face;
 use crate::work::{Garbage, Sweep};
 
 /// The service.
@@ -49,6 +53,11 @@ impl S3 {
         ops.internal::<GetObject, _>(self);
         ops.internal::<HeadObject, _>(self);
         ops.internal::<PutObject, _>(self);
+    }
+
+    /// What it serves over the network. It claims whatever no other face does: it stands last.
+    pub fn face(self: &Arc<Self>) -> Arc<Face> {
+        Arc::new(Face::new(self.clone()))
     }
 
     /// Its background work: bytes that no object needs any more.

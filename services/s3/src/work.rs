@@ -78,7 +78,10 @@ impl S3 {
             seen.insert(bucket_of(&row.key));
         })
         .await?;
-        self.each::<Upload>(|row| drop(seen.insert(bucket_of(&row.key)))).await?;
+        self.each::<Upload>(|row| {
+            seen.insert(bucket_of(&row.key));
+        })
+        .await?;
         self.each::<Version>(|row| {
             for piece in row.value.content.iter().flat_map(|content| &content.pieces) {
                 orphans.remove(&piece.blob);

@@ -1,0 +1,633 @@
+//! Objects: read, put, copied, deleted, and their tags.
+use std::collections::BTreeMap;
+use std::ops::Range as Bytes;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use kernel::{Cx, Timestamp};
+use percent_encoding::percent_decode_str;
+use s3s::dto::*;
+use s3s::{S3Request, S3Response};
+
+use super::adapter::{Adapter, when};
+use super::answer::{checksums, headers, tag, time};
+use super::bucket::owner;
+use super::request::Trailers;
+use super::settings::{full_control, tag_set, tags_of};
+use crate::bodies::{Promise, Written, data, keeps};
+use crate::conditions::{Conditions, Tag as Wanted};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::objects::{Found, Put};
+use crate::records::{self, Content};
+
+/// Headers that are kept with an object, besides its type and the user's metadata.
+const KEPT: [&str; 5] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What a write asks for and would not get.
+pub fn refuse_unserved(headers: &HeaderMap) -> Result<()> {
+    let refused = |message: String| Err(Error::NotImplemented(message));
+    match header(headers, "x-amz-server-side-encryption") {
+        None | Some("AES256") => {}
+        Some(other) => {
+            return refused(format!("x-amz-server-side-encryption {other} is not served: use AES256."));
+        }
+    }
+    match header(headers, "x-amz-storage-class") {
+        Some(class @ ("GLACIER" | "DEEP_ARCHIVE" | "OUTPOSTS" | "SNOW" | "EXPRESS_ONEZONE")) => {
+            return refused(format!("The storage class {class} is not served."));
+        }
+        _ => {}
+    }
+    for name in [
+        "x-amz-server-side-encryption-customer-algorithm",
+        "x-amz-website-redirect-location",
+        "x-amz-object-lock-mode",
+        "x-amz-object-lock-legal-hold",
+        "x-amz-write-offset-bytes",
+    ] {
+        if headers.contains_key(name) {
+            return refused(format!("The header {name} is not served."));
+        }
+    }
+    Ok(())
+}
+
+/// What an object will have besides its bytes.
+pub fn described(headers: &HeaderMap) -> Result<Content> {
+    let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), header(headers, name)?.to_owned())));
+    let metadata: BTreeMap<String, String> = headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), text))
+        })
+        .collect();
+    if metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits::METADATA {
+        let message = format!(
+            "Your metadata headers exceed the maximum allowed metadata size of {} bytes",
+            limits::METADATA
+        );
+        return Err(Error::coded("MetadataTooLarge", 400, message));
+    }
+    Ok(Content {
+        content_type: header(headers, "content-type").map(str::to_owned),
+        headers: kept.collect(),
+        metadata,
+        tags: header(headers, "x-amz-tagging").map(tags_in).transpose()?.unwrap_or_default(),
+        storage_class: header(headers, "x-amz-storage-class").filter(|c| *c != "STANDARD").map(str::to_owned),
+        ..Content::default()
+    })
+}
+
+/// `x-amz-tagging`: a query.
+fn tags_in(text: &str) -> Result<BTreeMap<String, String>> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = text
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let tag_set = pairs.map(|(k, v)| Tag { key: Some(decode(k)), value: Some(decode(v)) }).collect();
+    tags_of(Tagging { tag_set }, limits::OBJECT_TAGS)
+}
+
+const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
+
+/// The checksums that headers tell.
+pub fn told(headers: &HeaderMap) -> BTreeMap<String, Option<String>> {
+    let value = |name: &str| header(headers, &format!("x-amz-checksum-{}", name.to_ascii_lowercase()));
+    ALGORITHMS.iter().filter_map(|name| Some(((*name).to_owned(), Some(value(name)?.to_owned())))).collect()
+}
+
+/// What a body must be, by the request's headers; a trailer's value is compared when it has come.
+pub fn promise(headers: &HeaderMap) -> Result<Promise> {
+    let mut checksums = told(headers);
+    let trailer = header(headers, "x-amz-trailer").unwrap_or_default().to_ascii_uppercase();
+    let mut wanted: Vec<String> = trailer
+        .split(',')
+        .filter_map(|name| name.trim().strip_prefix("X-AMZ-CHECKSUM-"))
+        .map(str::to_owned)
+        .collect();
+    wanted.extend(header(headers, "x-amz-sdk-checksum-algorithm").map(str::to_ascii_uppercase));
+    for name in wanted {
+        checksums.entry(name).or_default();
+    }
+    let md5 = header(headers, "content-md5").map(|text| {
+        let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 16);
+        bytes.ok_or_else(|| Error::coded("InvalidDigest", 400, "The Content-MD5 you specified was invalid."))
+    });
+    Ok(Promise { md5: md5.transpose()?, checksums })
+}
+
+fn condition(tag: Option<ETagCondition>) -> Option<Wanted> {
+    tag.map(|tag| match tag {
+        ETagCondition::Any => Wanted::Any,
+        ETagCondition::ETag(tag) => Wanted::Is(tag.into_value()),
+    })
+}
+
+fn instant(at: Option<s3s::dto::Timestamp>) -> Option<Timestamp> {
+    // Through text: the type that s3s wraps is no dependency of ours.
+    let mut text = Vec::new();
+    at?.format(TimestampFormat::EpochSeconds, &mut text).ok()?;
+    let seconds = String::from_utf8(text).ok()?.split('.').next()?.parse().ok()?;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// A range of an object's bytes, if one is asked for: by range or by part.
+fn part_of(content: &Content, range: Option<Range>, part: Option<i32>) -> Result<Option<Bytes<u64>>> {
+    match (range, part) {
+        (Some(_), Some(_)) => {
+            Err(Error::Request("Cannot specify both Range header and partNumber query parameter".into()))
+        }
+        (Some(range), None) => range.check(content.size).map(Some).map_err(|_| Error::Range(content.size)),
+        (None, Some(number)) => {
+            let index = usize::try_from(number - 1).ok().filter(|index| *index < content.pieces.len().max(1));
+            let index = index.ok_or_else(|| {
+                Error::coded("InvalidPartNumber", 416, "The requested partnumber is not satisfiable")
+            })?;
+            let start: u64 = content.pieces.iter().take(index).map(|piece| piece.size).sum();
+            Ok(Some(start..start + content.pieces.get(index).map_or(0, |piece| piece.size)))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Writes what GetObject and HeadObject alike answer.
+macro_rules! told_of {
+    ($output:ident, $found:expr, $range:expr, $input:expr) => {{
+        let content = &$found.content;
+        let range = $range.clone().unwrap_or(0..content.size);
+        $output {
+            accept_ranges: Some("bytes".into()),
+            content_length: i64::try_from(range.end - range.start).ok(),
+            content_range: $range
+                .as_ref()
+                .map(|r| format!("bytes {}-{}/{}", r.start, r.end.saturating_sub(1), content.size)),
+            content_type: Some(content.content_type.clone().unwrap_or_else(|| "binary/octet-stream".into())),
+            e_tag: Some(tag(&content.e_tag)),
+            last_modified: Some(time($found.version.at)),
+            metadata: Some(content.metadata.clone().into_iter().collect()),
+            parts_count: $input
+                .part_number
+                .filter(|_| content.multipart)
+                .map(|_| content.pieces.len() as i32),
+            server_side_encryption: Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
+            storage_class: content.storage_class.clone().map(StorageClass::from),
+            version_id: $found.id(),
+            ..Default::default()
+        }
+    }};
+}
+
+impl Adapter {
+    async fn looked_up<T>(
+        &self,
+        cx: &Cx,
+        request: &S3Request<T>,
+        (bucket, key): (&str, &str),
+        version: Option<&str>,
+        (newest, given): (&'static str, &'static str),
+    ) -> Result<(records::Bucket, Found)> {
+        let bucket = self.owned(request, bucket).await?;
+        let access = bucket.object_access(cx, if version.is_some() { given } else { newest }, key);
+        cx.authorize(&[when(access, "s3:VersionId", version)]).await?;
+        let found = self.0.find(cx, &bucket, key, version).await?;
+        Ok((bucket, found))
+    }
+
+    pub(super) async fn get_object(
+        &self,
+        cx: &Cx,
+        request: S3Request<GetObjectInput>,
+    ) -> Result<S3Response<GetObjectOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:GetObject", "s3:GetObjectVersion");
+        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let input = request.input;
+        let conditions = Conditions {
+            matches: condition(input.if_match),
+            differs: condition(input.if_none_match),
+            modified_since: instant(input.if_modified_since),
+            unmodified_since: instant(input.if_unmodified_since),
+        };
+        conditions.to_read(&found.version, &found.content)?;
+        let range = part_of(&found.content, input.range, input.part_number)?;
+        let mut output = told_of!(GetObjectOutput, found, range, input);
+        if input.checksum_mode.is_some() && range.is_none() {
+            checksums!(output, found.content.checksums);
+            output.checksum_type = checksum_type(&found.content);
+        }
+        output.tag_count = Some(found.content.tags.len() as i32).filter(|count| *count > 0);
+        let range = range.unwrap_or(0..found.content.size);
+        let body = self.0.bodies.read(&found.content.pieces, range).await?;
+        output.body = Some(StreamingBlob::from(s3s::Body::http_body_unsync(body)));
+        let mut kept = headers(&found.content.headers);
+        // What the query overrides must not come back.
+        for (name, overridden) in [
+            ("cache-control", input.response_cache_control.is_some()),
+            ("content-disposition", input.response_content_disposition.is_some()),
+            ("content-encoding", input.response_content_encoding.is_some()),
+            ("content-language", input.response_content_language.is_some()),
+            ("expires", input.response_expires.is_some()),
+        ] {
+            if overridden {
+                kept.remove(name);
+            }
+        }
+        Ok(S3Response::with_headers(output, kept))
+    }
+
+    pub(super) async fn head_object(
+        &self,
+        cx: &Cx,
+        request: S3Request<HeadObjectInput>,
+    ) -> Result<S3Response<HeadObjectOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:GetObject", "s3:GetObjectVersion");
+        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let input = request.input;
+        let conditions = Conditions {
+            matches: condition(input.if_match),
+            differs: condition(input.if_none_match),
+            modified_since: instant(input.if_modified_since),
+            unmodified_since: instant(input.if_unmodified_since),
+        };
+        conditions.to_read(&found.version, &found.content)?;
+        let range = part_of(&found.content, input.range, input.part_number)?;
+        let mut output = told_of!(HeadObjectOutput, found, range, input);
+        if input.checksum_mode.is_some() && range.is_none() {
+            checksums!(output, found.content.checksums);
+            output.checksum_type = checksum_type(&found.content);
+        }
+        Ok(S3Response::with_headers(output, headers(&found.content.headers)))
+    }
+
+    pub(super) async fn put_object(
+        &self,
+        cx: &Cx,
+        mut request: S3Request<PutObjectInput>,
+    ) -> Result<S3Response<PutObjectOutput>> {
+        refuse_unserved(&request.headers)?;
+        let body = request.input.body.take();
+        let input = &request.input;
+        let acl = input.acl.as_ref().map(ObjectCannedACL::as_str);
+        let bucket = self.owned(&request, &input.bucket).await?;
+        let mut want = bucket.putting(cx, &input.key, acl);
+        let sse = header(&request.headers, "x-amz-server-side-encryption");
+        want[0] = when(want[0].clone(), "s3:x-amz-server-side-encryption", sse);
+        if input.tagging.is_some() {
+            want.push(bucket.object_access(cx, "s3:PutObjectTagging", &input.key));
+        }
+        cx.authorize(&want).await?;
+        bucket.check_acl(acl)?;
+        let mut content = described(&request.headers)?;
+        let written = self.take(body, &request.headers, request.extensions.get::<Trailers>()).await?;
+        content.size = written.piece.size;
+        content.e_tag = written.md5;
+        content.pieces = vec![written.piece];
+        content.checksums = written.checksums;
+        let input = request.input;
+        let conditions = Conditions {
+            matches: condition(input.if_match),
+            differs: condition(input.if_none_match),
+            ..Conditions::default()
+        };
+        let put = Put {
+            bucket: &input.bucket,
+            key: &input.key,
+            content,
+            conditions: &conditions,
+            reason: "PutObject",
+            also: Default::default(),
+        };
+        let found = self.0.put_version(cx, put).await?;
+        let mut output = PutObjectOutput {
+            e_tag: Some(tag(&found.content.e_tag)),
+            version_id: found.version.id,
+            server_side_encryption: Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
+            ..Default::default()
+        };
+        checksums!(output, found.content.checksums);
+        output.checksum_type = checksum_type(&found.content);
+        Ok(S3Response::new(output))
+    }
+
+    /// Writes a request's body and holds it to the request's headers and trailers.
+    pub(super) async fn take(
+        &self,
+        body: Option<StreamingBlob>,
+        headers: &HeaderMap,
+        trailers: Option<&Trailers>,
+    ) -> Result<Written> {
+        let promise = promise(headers)?;
+        let body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+        let written = self.0.bodies.write(body, limits::PUT, &promise).await?;
+        let trailed = |name: &String| trailers?.get(&format!("x-amz-checksum-{}", name.to_ascii_lowercase()));
+        let promised = written.checksums.keys().map(|name| (name.clone(), trailed(name))).collect();
+        if let Err(error) = keeps(&promised, &written.checksums) {
+            self.0.bodies.discard(std::slice::from_ref(&written.piece)).await;
+            return Err(error);
+        }
+        Ok(written)
+    }
+
+    /// The object that a copy reads.
+    pub(super) async fn source<T>(
+        &self,
+        cx: &Cx,
+        request: &S3Request<T>,
+        source: &CopySource,
+        conditions: &Conditions,
+    ) -> Result<Found> {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return Err(Error::NotImplemented("Copying from access points is not served.".into()));
+        };
+        // `x-amz-expected-bucket-owner` is about the target.
+        let _ = request;
+        let bucket = self.0.bucket(bucket).await?.value;
+        let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+        let access = bucket.object_access(cx, action, key);
+        cx.authorize(&[when(access, "s3:VersionId", version_id.as_deref())]).await?;
+        let found = self.0.find(cx, &bucket, key, version_id.as_deref()).await?;
+        conditions.to_copy(&found.version, &found.content)?;
+        Ok(found)
+    }
+
+    pub(super) async fn copy_object(
+        &self,
+        cx: &Cx,
+        request: S3Request<CopyObjectInput>,
+    ) -> Result<S3Response<CopyObjectOutput>> {
+        refuse_unserved(&request.headers)?;
+        let input = &request.input;
+        let acl = input.acl.as_ref().map(ObjectCannedACL::as_str);
+        let bucket = self.owned(&request, &input.bucket).await?;
+        cx.authorize(&bucket.putting(cx, &input.key, acl)).await?;
+        bucket.check_acl(acl)?;
+        let conditions = Conditions {
+            matches: condition(input.copy_source_if_match.clone()),
+            differs: condition(input.copy_source_if_none_match.clone()),
+            modified_since: instant(input.copy_source_if_modified_since.clone()),
+            unmodified_since: instant(input.copy_source_if_unmodified_since.clone()),
+        };
+        let source = self.source(cx, &request, &input.copy_source, &conditions).await?;
+        let replaces =
+            input.metadata_directive.as_ref().is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
+        let retags =
+            input.tagging_directive.as_ref().is_some_and(|d| d.as_str() == TaggingDirective::REPLACE);
+        let same = matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None }
+            if **bucket == *input.bucket && **key == *input.key);
+        if same && !replaces && input.storage_class.is_none() {
+            let message = "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.";
+            return Err(Error::Request(message.into()));
+        }
+        let asked = described(&request.headers)?;
+        let mut promise = Promise::default();
+        let algorithms = source.content.checksums.keys().cloned();
+        let wanted = input.checksum_algorithm.as_ref().map(|a| a.as_str().to_owned());
+        promise.checksums =
+            algorithms.filter(|_| wanted.is_none()).chain(wanted.clone()).map(|a| (a, None)).collect();
+        let body = self.0.bodies.read(&source.content.pieces, 0..source.content.size).await?;
+        let written = self.0.bodies.write(data(body), limits::PUT, &promise).await?;
+        let described = if replaces { asked.clone() } else { source.content.clone() };
+        let content = Content {
+            size: written.piece.size,
+            e_tag: written.md5,
+            pieces: vec![written.piece],
+            multipart: false,
+            composite: false,
+            checksums: written.checksums,
+            tags: if retags { asked.tags } else { source.content.tags.clone() },
+            storage_class: asked.storage_class,
+            ..described
+        };
+        let put = Put {
+            bucket: &input.bucket,
+            key: &input.key,
+            content,
+            conditions: &Conditions::default(),
+            reason: "CopyObject",
+            also: Default::default(),
+        };
+        let found = self.0.put_version(cx, put).await?;
+        let mut result = CopyObjectResult {
+            e_tag: Some(tag(&found.content.e_tag)),
+            last_modified: Some(time(found.version.at)),
+            ..Default::default()
+        };
+        checksums!(result, found.content.checksums);
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(result),
+            copy_source_version_id: source.id(),
+            version_id: found.version.id,
+            server_side_encryption: Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
+            ..Default::default()
+        }))
+    }
+
+    pub(super) async fn delete_object(
+        &self,
+        cx: &Cx,
+        request: S3Request<DeleteObjectInput>,
+    ) -> Result<S3Response<DeleteObjectOutput>> {
+        let input = &request.input;
+        if input.if_match.is_some() {
+            return Err(Error::NotImplemented("If-Match of DeleteObject is not served.".into()));
+        }
+        let bucket = self.owned(&request, &input.bucket).await?;
+        self.may_delete(cx, &bucket, &input.key, input.version_id.as_deref()).await?;
+        let done = self.0.delete(cx, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+        let delete_marker = done.marker.then_some(true);
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker,
+            version_id: done.version_id,
+            ..Default::default()
+        }))
+    }
+
+    async fn may_delete(
+        &self,
+        cx: &Cx,
+        bucket: &records::Bucket,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<()> {
+        let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+        let access = when(bucket.object_access(cx, action, key), "s3:VersionId", version);
+        Ok(cx.authorize(&[access]).await?)
+    }
+
+    pub(super) async fn delete_objects(
+        &self,
+        cx: &Cx,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> Result<S3Response<DeleteObjectsOutput>> {
+        let input = &request.input;
+        let bucket = self.owned(&request, &input.bucket).await?;
+        if input.delete.objects.is_empty() || input.delete.objects.len() > limits::PAGE {
+            let message = format!("Delete must name 1 to {} objects", limits::PAGE);
+            return Err(Error::coded("MalformedXML", 400, message));
+        }
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for ObjectIdentifier { key, version_id, .. } in input.delete.objects.clone() {
+            let version = version_id.as_deref();
+            let done = match self.may_delete(cx, &bucket, &key, version).await {
+                Ok(()) => self.0.delete(cx, &input.bucket, &key, version).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(done) => deleted.push(DeletedObject {
+                    key: Some(key),
+                    delete_marker: done.marker.then_some(true),
+                    delete_marker_version_id: done.version_id.filter(|_| done.marker),
+                    version_id,
+                }),
+                Err(error) => {
+                    let fault = super::answer::failed(error, &cx.request_id);
+                    errors.push(s3s::dto::Error {
+                        code: Some(fault.code().as_str().to_owned()),
+                        message: fault.message().map(str::to_owned),
+                        key: Some(key),
+                        version_id,
+                    });
+                }
+            }
+        }
+        let quiet = input.delete.quiet == Some(true);
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: Some(deleted).filter(|_| !quiet),
+            errors: Some(errors),
+            ..Default::default()
+        }))
+    }
+
+    pub(super) async fn get_object_attributes(
+        &self,
+        cx: &Cx,
+        request: S3Request<GetObjectAttributesInput>,
+    ) -> Result<S3Response<GetObjectAttributesOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes");
+        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let asks = |name: &str| input.object_attributes.iter().any(|a| a.as_str() == name);
+        let content = &found.content;
+        let mut checksum = Checksum::default();
+        checksums!(checksum, content.checksums);
+        checksum.checksum_type = checksum_type(content);
+        let parts = GetObjectAttributesParts {
+            total_parts_count: Some(content.pieces.len() as i32),
+            ..Default::default()
+        };
+        Ok(S3Response::new(GetObjectAttributesOutput {
+            checksum: (asks("Checksum") && !content.checksums.is_empty()).then_some(checksum),
+            e_tag: asks("ETag").then(|| tag(&content.e_tag)),
+            last_modified: Some(time(found.version.at)),
+            object_parts: (asks("ObjectParts") && content.multipart).then_some(parts),
+            object_size: i64::try_from(content.size).ok().filter(|_| asks("ObjectSize")),
+            storage_class: asks("StorageClass").then(|| {
+                StorageClass::from(content.storage_class.clone().unwrap_or_else(|| "STANDARD".into()))
+            }),
+            version_id: found.id(),
+            ..Default::default()
+        }))
+    }
+
+    pub(super) async fn get_object_acl(
+        &self,
+        cx: &Cx,
+        request: S3Request<GetObjectAclInput>,
+    ) -> Result<S3Response<GetObjectAclOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:GetObjectAcl", "s3:GetObjectVersionAcl");
+        let (bucket, _) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let (grants, owner) = (Some(vec![full_control(&bucket.account)]), Some(owner(&bucket.account)));
+        Ok(S3Response::new(GetObjectAclOutput { grants, owner, ..Default::default() }))
+    }
+
+    pub(super) async fn put_object_acl(
+        &self,
+        cx: &Cx,
+        request: S3Request<PutObjectAclInput>,
+    ) -> Result<S3Response<PutObjectAclOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:PutObjectAcl", "s3:PutObjectVersionAcl");
+        let (bucket, _) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let written = input.access_control_policy.is_some().then_some("AccessControlPolicy");
+        bucket.check_acl(input.acl.as_ref().map(ObjectCannedACL::as_str).or(written))?;
+        Ok(S3Response::new(PutObjectAclOutput::default()))
+    }
+
+    pub(super) async fn get_object_tagging(
+        &self,
+        cx: &Cx,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> Result<S3Response<GetObjectTaggingOutput>> {
+        let input = &request.input;
+        let place = (&*input.bucket, &*input.key);
+        let actions = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging");
+        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let tag_set = tag_set(&found.content.tags);
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: found.id() }))
+    }
+
+    pub(super) async fn put_object_tagging(
+        &self,
+        cx: &Cx,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> Result<S3Response<PutObjectTaggingOutput>> {
+        let input = &request.input;
+        let tags = tags_of(input.tagging.clone(), limits::OBJECT_TAGS)?;
+        let actions = ("s3:PutObjectTagging", "s3:PutObjectVersionTagging");
+        let version = input.version_id.as_deref();
+        let version_id =
+            self.retag(cx, &request, (&input.bucket, &input.key), version, actions, tags).await?;
+        Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
+    }
+
+    pub(super) async fn delete_object_tagging(
+        &self,
+        cx: &Cx,
+        request: S3Request<DeleteObjectTaggingInput>,
+    ) -> Result<S3Response<DeleteObjectTaggingOutput>> {
+        let input = &request.input;
+        let actions = ("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging");
+        let version = input.version_id.as_deref();
+        let place = (&*input.bucket, &*input.key);
+        let version_id = self.retag(cx, &request, place, version, actions, BTreeMap::new()).await?;
+        Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
+    }
+
+    async fn retag<T>(
+        &self,
+        cx: &Cx,
+        request: &S3Request<T>,
+        (name, key): (&str, &str),
+        version: Option<&str>,
+        (newest, given): (&'static str, &'static str),
+        tags: BTreeMap<String, String>,
+    ) -> Result<Option<String>> {
+        let action = if version.is_some() { given } else { newest };
+        let bucket = self.open_object(cx, request, (name, key), action).await?;
+        let changed =
+            self.0.change_version(&bucket, key, version, |content| content.tags.clone_from(&tags)).await?;
+        Ok(changed.id)
+    }
+}
+
+/// Whether the checksum is the whole object's.
+pub fn checksum_type(content: &Content) -> Option<ChecksumType> {
+    let kind = if content.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
+    (!content.checksums.is_empty()).then(|| ChecksumType::from_static(kind))
+}

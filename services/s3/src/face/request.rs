@@ -1,0 +1,188 @@
+//! A request as s3s takes it: path style, and without what was signed.
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http_body::Frame;
+use kernel::{Body, Cx};
+use percent_encoding::percent_decode_str;
+
+use crate::error::{Error, Result};
+
+/// What a signature adds to a query, in lower case.
+const SIGNED: [&str; 7] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+];
+
+/// Trailers of a body, once it has been read.
+#[derive(Clone, Default)]
+pub struct Trailers(Arc<Mutex<HeaderMap>>);
+
+impl Trailers {
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let trailers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trailers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    }
+}
+
+/// The bucket that a host names: `BUCKET.s3.REGION.amazonaws.com`, `BUCKET.s3.localhost`, `BUCKET.localhost`.
+fn bucket_of(host: &str) -> Option<&str> {
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if let Some(name) = host.strip_suffix(".localhost") {
+        let bucket = if name == "s3" { "" } else { name.strip_suffix(".s3").unwrap_or(name) };
+        return (!bucket.is_empty()).then_some(bucket);
+    }
+    let name = host.strip_suffix(".amazonaws.com")?;
+    let at = service_label(name)?;
+    name.get(..at.checked_sub(1)?)
+}
+
+/// Where the label `s3` of an AWS name begins.
+fn service_label(name: &str) -> Option<usize> {
+    let (mut start, mut found) = (0, None);
+    for label in name.split('.') {
+        if label == "s3" || label.starts_with("s3-") {
+            found = Some(start);
+        }
+        start += label.len() + 1;
+    }
+    found
+}
+
+/// Whether a host is S3's: of AWS's own names, those that say so.
+pub fn is_ours(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    host.strip_suffix(".amazonaws.com").is_none_or(|name| service_label(name).is_some())
+}
+
+/// The request as s3s takes it.
+pub fn plain(request: Request<Body>, cx: Cx) -> Result<Request<s3s::Body>> {
+    let (mut head, body) = request.into_parts();
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let query = unsigned(head.uri.query().unwrap_or_default(), &mut head.headers)?;
+    let path = match host.as_deref().and_then(bucket_of) {
+        Some(bucket) => format!("/{bucket}{}", head.uri.path()),
+        None => head.uri.path().to_owned(),
+    };
+    let uri = if query.is_empty() { path } else { format!("{path}?{query}") };
+    head.uri = uri
+        .parse::<Uri>()
+        .map_err(|_| Error::coded("InvalidURI", 400, "Couldn't parse the specified URI"))?;
+    head.headers.remove(AUTHORIZATION);
+    if let Some(length) = head.headers.remove("x-amz-decoded-content-length") {
+        head.headers.insert(CONTENT_LENGTH, length);
+    }
+    head.headers.remove("x-amz-content-sha256");
+    without_chunked(&mut head.headers);
+    let trailers = Trailers::default();
+    head.extensions.insert(cx);
+    head.extensions.insert(trailers.clone());
+    let body = s3s::Body::http_body_unsync(Trailing { body, trailers });
+    Ok(Request::from_parts(head, body))
+}
+
+/// The query without the signature's own parameters; headers that a presigned URL carries in it become headers.
+fn unsigned(query: &str, headers: &mut HeaderMap) -> Result<String> {
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let lower = name.to_ascii_lowercase();
+        if SIGNED.contains(&&*lower) {
+            continue;
+        }
+        if lower.starts_with("x-amz-") {
+            let value = percent_decode_str(value).decode_utf8_lossy();
+            let header = (HeaderName::try_from(&*lower), HeaderValue::try_from(&*value));
+            let (Ok(name), Ok(value)) = header else {
+                return Err(Error::Argument(format!("The parameter {name} cannot be a header")));
+            };
+            headers.insert(name, value);
+        } else {
+            kept.push(pair);
+        }
+    }
+    Ok(kept.join("&"))
+}
+
+/// `aws-chunked` is how the body came, not how it is encoded.
+fn without_chunked(headers: &mut HeaderMap) {
+    let Some(text) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return };
+    let left: Vec<&str> = text.split(',').map(str::trim).filter(|part| *part != "aws-chunked").collect();
+    match HeaderValue::try_from(left.join(",")) {
+        Ok(value) if !value.is_empty() => drop(headers.insert(CONTENT_ENCODING, value)),
+        _ => drop(headers.remove(CONTENT_ENCODING)),
+    }
+}
+
+/// A body that keeps its trailers: s3s drops them.
+struct Trailing {
+    body: Body,
+    trailers: Trailers,
+}
+
+impl http_body::Body for Trailing {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(std::pin::Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.trailers.0.lock().unwrap_or_else(PoisonError::into_inner).clone_from(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_name_buckets() {
+        for (host, bucket) in [
+            ("127.0.0.1:4566", None),
+            ("localhost:4566", None),
+            ("s3.localhost:4566", None),
+            ("my.bucket.s3.localhost:4566", Some("my.bucket")),
+            ("b-1.localhost:4566", Some("b-1")),
+            ("s3.us-east-1.amazonaws.com", None),
+            ("s3.amazonaws.com", None),
+            ("a.b.s3.us-east-1.amazonaws.com", Some("a.b")),
+            ("b.s3.dualstack.eu-west-1.amazonaws.com", Some("b")),
+            ("b.s3-eu-west-1.amazonaws.com", Some("b")),
+        ] {
+            assert_eq!(bucket_of(host), bucket, "{host}");
+        }
+        let ours =
+            |host: &'static str| is_ours(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
+        assert!(ours("b.s3.us-east-1.amazonaws.com") && ours("gateway:4566"));
+        assert!(!ours("ecs.us-east-1.amazonaws.com"));
+    }
+
+    #[test]
+    fn presigned_headers_become_headers() {
+        let mut headers = HeaderMap::new();
+        let query = "X-Amz-Signature=a&versionId=3&X-Amz-Meta-Who=a%20b&X-Amz-Date=x";
+        assert_eq!(unsigned(query, &mut headers).unwrap(), "versionId=3");
+        assert_eq!(headers["x-amz-meta-who"], "a b");
+    }
+}
