@@ -40,7 +40,7 @@ pub use lease::Lease;
 pub use outbox::Message;
 pub use page::{BadToken, PageToken};
 pub use record::{Record, Row};
-pub use remember::Remembered;
+pub use remember::{Forget, Remembered};
 pub use seal::{SealError, Sealed, Sealer};
 pub use store::{Options, Store};
 pub use stream::Appended;

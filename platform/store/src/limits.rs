@@ -23,3 +23,7 @@ pub const TRIES: u32 = 16;
 pub const TRY_DELAY: Duration = Duration::from_millis(1);
 /// Bytes of a page token that are looked at.
 pub const TOKEN: usize = 8192;
+/// How long idempotency tokens are remembered: longer than anything tries again.
+pub const REMEMBERED: Duration = Duration::from_secs(48 * 3600);
+/// How often older ones are looked for.
+pub const FORGETTING: Duration = Duration::from_secs(3600);

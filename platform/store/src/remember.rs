@@ -1,7 +1,12 @@
 //! Idempotency: an operation called again with its token answers what it answered before.
-use kernel::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Clock, Fault, Fut, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
+use work::{Next, Worker};
 
 use crate::{Batch, Error, Key, Record, Result, Store, limits};
 
@@ -45,5 +50,38 @@ impl Store {
         let (count, batch) = old
             .fold((0, Batch::new()), |(count, batch), row| (count + 1, batch.delete::<Remembered>(&row.key)));
         self.commit(batch).await.map(|_| count)
+    }
+}
+
+/// Forgets tokens that nobody can still try again with.
+pub struct Forget {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl Forget {
+    /// For the state of a store.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+}
+
+impl Worker for Forget {
+    fn name(&self) -> String {
+        "store.forget".into()
+    }
+    fn wake(&self) -> Arc<Notify> {
+        // Only time makes a token old.
+        Arc::new(Notify::new())
+    }
+    fn interval(&self) -> Duration {
+        limits::FORGETTING
+    }
+    fn run(&self) -> Fut<'_, std::result::Result<Next, Fault>> {
+        Box::pin(async {
+            let before = self.clock.now().checked_sub(limits::REMEMBERED).unwrap_or(Timestamp::MIN);
+            let forgotten = self.store.forget(before).await?;
+            Ok(if forgotten == limits::PAGE { Next::Again } else { Next::Idle })
+        })
     }
 }

@@ -53,6 +53,7 @@ impl Store {
         let dir = dir.as_ref().to_owned();
         let lock = hold(&dir)?;
         let file = dir.join("state.db");
+        open_private(&file)?;
         let failed = |e: sqlx::Error| Error::Folder { path: file.clone(), reason: e.to_string() };
         let base = SqliteConnectOptions::new().filename(&file).busy_timeout(Duration::from_secs(10));
         let mut db = base
@@ -147,17 +148,24 @@ impl std::fmt::Debug for Store {
 
 /// Makes the folder (mode 0700) and locks it for this process.
 fn hold(dir: &Path) -> Result<File> {
-    let failed =
-        |path: &Path, e: std::io::Error| Error::Folder { path: path.to_owned(), reason: e.to_string() };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| failed(dir, e))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| unusable(dir, &e))?;
     let path = dir.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(|e| failed(&path, e))?;
+    let file = open_private(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
-        Err(TryLockError::Error(e)) => Err(failed(&path, e)),
+        Err(TryLockError::Error(e)) => Err(unusable(&path, &e)),
     }
+}
+
+/// Makes a file that only its owner may read; what SQLite makes beside it takes its mode.
+fn open_private(path: &Path) -> Result<File> {
+    let options = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    options.map_err(|e| unusable(path, &e))
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> Error {
+    Error::Folder { path: path.to_owned(), reason: error.to_string() }
 }
 
 async fn migrate(db: &mut SqliteConnection) -> Result<()> {
