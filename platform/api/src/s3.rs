@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 
 use kernel::{Operation, Stream, Timestamp};
 
-/// The table of objects: `Store::watch` of it wakes after every change of any object. A pipeline's S3 source looks at
-/// its object then. (EventBridge hears of a bucket's objects only where the bucket says so, as in AWS.)
-pub const OBJECTS: &str = "s3.object";
-
 /// Reads an object: `s3:GetObject`, or `s3:GetObjectVersion` with a version.
 #[derive(Clone, Debug, Default)]
 pub struct GetObject {

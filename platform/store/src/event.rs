@@ -30,6 +30,9 @@ pub struct Event {
     pub resources: Vec<String>,
     /// The rest, by detail type.
     pub detail: Value,
+    /// Longshore's services alone hear of it: AWS would not tell EventBridge, so that no rule sees it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
 }
 
 impl Event {
@@ -52,6 +55,7 @@ impl Event {
             region: region.into(),
             resources: Vec::new(),
             detail: Value::Object(serde_json::Map::new()),
+            internal: false,
         }
     }
 

@@ -61,6 +61,9 @@ impl Events {
         rules: &mut Rules,
     ) -> Result<Batch, Error> {
         let event = &message.payload;
+        if event["internal"] == true {
+            return Ok(batch);
+        }
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (account, region, id) = (text("account"), text("region"), text("id"));
         let now = self.clock.now();

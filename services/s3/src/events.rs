@@ -1,4 +1,4 @@
-//! What EventBridge hears, of buckets that say so.
+//! What others hear of objects: pipelines always, EventBridge's rules of the buckets that say so.
 use kernel::{Cx, ids};
 use serde_json::{Map, Value, json};
 use store::{Batch, Event};
@@ -7,7 +7,7 @@ use crate::S3;
 use crate::records::{Bucket, Version};
 
 impl S3 {
-    /// With the event of a version that `reason` (`PutObject`, …) made, if the bucket wants it told.
+    /// With the event of a version that `reason` (`PutObject`, …) made.
     pub(crate) fn created(
         &self,
         cx: &Cx,
@@ -16,7 +16,7 @@ impl S3 {
         version: &Version,
         reason: &str,
     ) -> Batch {
-        let Some(content) = version.content.as_ref().filter(|_| bucket.event_bridge) else { return batch };
+        let Some(content) = &version.content else { return batch };
         let mut object = self.object(version);
         object.insert("size".into(), json!(content.size));
         object.insert("etag".into(), json!(content.e_tag));
@@ -25,9 +25,6 @@ impl S3 {
 
     /// With the event of a version that is gone, or hidden by a delete marker.
     pub(crate) fn deleted(&self, cx: &Cx, batch: Batch, bucket: &Bucket, version: &Version) -> Batch {
-        if !bucket.event_bridge {
-            return batch;
-        }
         let kind = if version.content.is_none() { "Delete Marker Created" } else { "Permanently Deleted" };
         let object = self.object(version);
         batch.event(&self.event(cx, "Object Deleted", bucket, object, "DeleteObject", Some(kind)))
@@ -68,8 +65,8 @@ impl S3 {
             detail["deletion-type"] = json!(deletion);
         }
         let id = ids::uuid(&*self.entropy);
-        Event::new("aws.s3", kind, &bucket.account, &bucket.region, id, self.clock.now())
-            .resource(bucket.arn())
-            .detail(detail)
+        let mut event = Event::new("aws.s3", kind, &bucket.account, &bucket.region, id, self.clock.now());
+        event.internal = !bucket.event_bridge;
+        event.resource(bucket.arn()).detail(detail)
     }
 }

@@ -174,7 +174,7 @@ pub struct Version {
 }
 
 impl Record for Version {
-    const TABLE: &'static str = api::s3::OBJECTS;
+    const TABLE: &'static str = "s3.object";
     const INDEXES: &'static [&'static str] = &["version"];
 
     fn indexes(&self) -> Vec<(&'static str, String)> {

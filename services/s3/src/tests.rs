@@ -357,3 +357,28 @@ async fn bytes_without_an_object_go() {
     assert_eq!(c.world.blobs.names("s3").await.unwrap().len(), 1);
     c.check(&[("GET /bkt/k", "", 200, "new")]).await;
 }
+
+#[tokio::test]
+async fn rules_hear_of_buckets_that_say_so() {
+    let c = Client::new().await;
+    let on = "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+    c.check(&[
+        ("PUT /bkt", "", 200, ""),
+        ("PUT /bkt/a", "1", 200, ""),
+        ("PUT /bkt?notification", on, 200, ""),
+        ("PUT /bkt/a", "2", 200, ""),
+        ("DELETE /bkt/a", "", 204, ""),
+    ])
+    .await;
+    let told = c.world.store.messages(store::EVENTS, 0, 10).await.unwrap().into_iter().map(|message| {
+        let event: store::Event = serde_json::from_value(message.payload).unwrap();
+        (event.internal, event.detail_type, event.detail["reason"].as_str().unwrap().to_owned())
+    });
+    let of = |internal, kind: &str, reason: &str| (internal, kind.to_owned(), reason.to_owned());
+    let expected = [
+        of(true, "Object Created", "PutObject"),
+        of(false, "Object Created", "PutObject"),
+        of(false, "Object Deleted", "DeleteObject"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
