@@ -34,9 +34,12 @@ impl Store {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Row<R>>> {
-        let (start, end) = prefix.into().range();
-        let after = after.map_or(&[][..], |key| &key.0);
-        let query = sqlx::query_as(sql::LIST).bind(R::TABLE).bind(start).bind(end).bind(after);
+        let (mut start, end) = prefix.into().range();
+        if let Some(after) = after {
+            // One bound and no other: SQLite seeks to it, where it would scan up to a second. A NUL makes the next key.
+            start = start.max([&after.0[..], &[0]].concat());
+        }
+        let query = sqlx::query_as(sql::LIST).bind(R::TABLE).bind(start).bind(end);
         rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
     }
 
@@ -47,9 +50,11 @@ impl Store {
         before: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Row<R>>> {
-        let (start, end) = prefix.into().range();
-        let before = before.map_or_else(|| end.clone(), |key| key.0.clone());
-        let query = sqlx::query_as(sql::LIST_BACK).bind(R::TABLE).bind(start).bind(end).bind(before);
+        let (start, mut end) = prefix.into().range();
+        if let Some(before) = before {
+            end = end.min(before.0.clone());
+        }
+        let query = sqlx::query_as(sql::LIST_BACK).bind(R::TABLE).bind(start).bind(end);
         rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
     }
 

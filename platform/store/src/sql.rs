@@ -13,9 +13,9 @@ pub const UNINDEX: &str = "DELETE FROM record_index WHERE kind = ?1 AND key = ?2
 
 pub const GET: &str = "SELECT key, created, version, format, body FROM record WHERE kind = ?1 AND key = ?2";
 pub const LIST: &str = "SELECT key, created, version, format, body FROM record \
-     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND key > ?4 ORDER BY key LIMIT ?5";
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4";
 pub const LIST_BACK: &str = "SELECT key, created, version, format, body FROM record \
-     WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND key < ?4 ORDER BY key DESC LIMIT ?5";
+     WHERE kind = ?1 AND key >= ?2 AND key < ?3 ORDER BY key DESC LIMIT ?4";
 pub const LIST_BY_SEQ: &str = "SELECT key, created, version, format, body FROM record \
      WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created > ?4 ORDER BY created LIMIT ?5";
 pub const LIST_NEWEST: &str = "SELECT key, created, version, format, body FROM record \
