@@ -1,0 +1,74 @@
+//! The data folder: opened once, by one control plane.
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use blobs::Blobs;
+use kernel::ids;
+use store::{Sealer, Store};
+
+use crate::cli::Data;
+use crate::exit::Exit;
+
+/// What lies in the data folder.
+pub struct Folder {
+    /// Its absolute path: containers mount files of it.
+    pub dir: PathBuf,
+    /// State.
+    pub store: Store,
+    /// Keys.
+    pub sealer: Sealer,
+    /// Blobs.
+    pub blobs: Blobs,
+    /// Names everything of this folder at the engine.
+    pub owner: String,
+}
+
+impl Folder {
+    /// Opens the folder, making it if need be.
+    pub async fn open(data: &Data) -> Result<Self, Exit> {
+        let shown = data.dir.display();
+        let unusable = |e: &dyn std::fmt::Display| Exit::data(format!("cannot use {shown}: {e}; choose another folder with --data, or mend its permissions"));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data.dir).map_err(|e| unusable(&e))?;
+        let dir = data.dir.canonicalize().map_err(|e| unusable(&e))?;
+        let store = Store::open(&dir).await.map_err(|error| match error {
+            store::Error::Held(_) => Exit::held(error.to_string()),
+            other => unusable(&other),
+        })?;
+        let sealer = Sealer::open(&dir).map_err(|e| unusable(&e))?;
+        let blobs = Blobs::open(&dir).await.map_err(|e| unusable(&e))?;
+        let owner = owner(&dir).map_err(|e| unusable(&e))?;
+        Ok(Self { dir, store, sealer, blobs, owner })
+    }
+
+    /// Whether an edge of this folder runs: its socket answers.
+    pub fn edge_runs(&self) -> bool {
+        // The edge's socket has a short link where the folder's path is long; its lock tells either way.
+        let lock = self.dir.join("edge").join("lock");
+        let Ok(file) = std::fs::File::open(lock) else { return false };
+        matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+    }
+}
+
+/// The folder's id at the engine: made once. Also what `down` removes by.
+pub fn owner(dir: &Path) -> std::io::Result<String> {
+    let path = dir.join("owner");
+    match std::fs::read_to_string(&path) {
+        Ok(id) => Ok(id.trim().to_owned()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let id = ids::hex(&kernel::clock::SystemEntropy, 10);
+            let new = dir.join("owner.new");
+            std::fs::write(&new, &id)?;
+            std::fs::File::open(&new)?.sync_all()?;
+            std::fs::rename(new, path)?;
+            Ok(id)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// A file that containers may read whoever they run as: its folder must let them through.
+pub fn world_readable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path)?.mode();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | 0o444))
+}
