@@ -85,7 +85,7 @@ pub struct Edge {
 
 #[derive(Args)]
 pub struct Agent {
-    /// The build's plan, a JSON file on the build's volume.
-    #[arg(long)]
-    pub plan: PathBuf,
+    /// `--plan FILE`, on the build's volume; the agent reads its own arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
 }

@@ -5,7 +5,9 @@ mod client;
 mod doctor;
 mod env;
 mod exit;
+mod down;
 mod pause;
+mod up;
 mod watch;
 
 use clap::Parser;
@@ -22,11 +24,14 @@ fn main() -> std::process::ExitCode {
 
 fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
     match command {
+        Command::Up(options) => runtime()?.block_on(up::run(*options)),
+        Command::Down(options) => runtime()?.block_on(down::run(&options)),
+        Command::Edge(options) => edge(&options),
+        Command::Agent(options) => Ok(codebuild::agent::run(&options.args)),
         Command::Env(options) => env::print(&options),
         Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
         Command::Watch(options) => runtime()?.block_on(watch::run(&options)),
         Command::Pause => Ok(pause::run()),
-        _ => Err(Exit::failed("this command is not built yet")),
     }
 }
 
@@ -35,4 +40,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         .enable_all()
         .build()
         .map_err(|e| Exit::failed(format!("cannot start threads: {e}")))
+}
+
+fn edge(options: &cli::Edge) -> Result<std::process::ExitCode, Exit> {
+    up::logging();
+    edge::run(edge::Options::new(&options.data.dir)).map_err(|error| match error {
+        edge::Error::Held(_) => Exit::held(error.to_string()),
+        edge::Error::Folder { .. } => Exit::data(error.to_string()),
+        edge::Error::Worker(_) => Exit::failed(error.to_string()),
+    })?;
+    Ok(std::process::ExitCode::SUCCESS)
 }

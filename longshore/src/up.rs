@@ -28,6 +28,7 @@ use crate::exit::Exit;
 use compose::Plane;
 use config::Config;
 use folder::Folder;
+pub use folder::{PID, owner};
 
 /// Requests under way may take this long to end after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
@@ -37,6 +38,7 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
     logging();
     let config = Config::load(options.config.as_deref())?;
     let folder = Folder::open(&options.data).await?;
+    folder.leave_pid()?;
     let listener = bind(options.listen).await?;
     edge_ports_free(&options, &folder).await?;
     let plane = Plane::compose(&options, &config, &folder).await?;

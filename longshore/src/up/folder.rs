@@ -9,6 +9,9 @@ use store::{Sealer, Store};
 use crate::cli::Data;
 use crate::exit::Exit;
 
+/// Holds the pid of the control plane that has the folder.
+pub const PID: &str = "up.pid";
+
 /// What lies in the data folder.
 pub struct Folder {
     /// Its absolute path: containers mount files of it.
@@ -38,6 +41,12 @@ impl Folder {
         let blobs = Blobs::open(&dir).await.map_err(|e| unusable(&e))?;
         let owner = owner(&dir).map_err(|e| unusable(&e))?;
         Ok(Self { dir, store, sealer, blobs, owner })
+    }
+
+    /// Leaves our pid for `longshore down`: only meant while the folder's lock is held.
+    pub fn leave_pid(&self) -> Result<(), Exit> {
+        let written = std::fs::write(self.dir.join(PID), std::process::id().to_string());
+        written.map_err(|e| Exit::data(format!("cannot write {PID} in {}: {e}", self.dir.display())))
     }
 
     /// Whether an edge of this folder runs: its socket answers.

@@ -26,6 +26,12 @@ impl S3 {
         }
     }
 
+    /// Names of all buckets: their host names are answered in containers.
+    pub async fn bucket_names(&self) -> Result<Vec<String>> {
+        let rows = self.store.all::<Bucket>(Key::all()).await?;
+        Ok(rows.into_iter().map(|row| row.value.name).collect())
+    }
+
     /// A bucket as AWS makes them: unversioned, blocked to the public.
     pub(crate) fn fresh(&self, cx: &Cx, name: &str, region: &str) -> Bucket {
         Bucket {

@@ -1,0 +1,79 @@
+//! `longshore down`: everything that runs for a data folder, ended and removed. The data stays.
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use engine::Engine;
+use engine_docker::{Docker, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use store::Store;
+use tokio::time::{sleep, timeout};
+
+use crate::cli::Data;
+use crate::exit::Exit;
+use crate::up::{PID, owner};
+
+/// How long a control plane may take to end.
+const END: Duration = Duration::from_secs(30);
+
+/// Ends control plane, edge, tasks and networks.
+pub async fn run(data: &Data) -> Result<ExitCode, Exit> {
+    let unusable = |e: &dyn std::fmt::Display| Exit::data(format!("cannot use {}: {e}", data.dir.display()));
+    let dir = data.dir.canonicalize().map_err(|e| unusable(&e))?;
+    let store = end_control_plane(&dir).await?;
+    // Held, so that no other control plane starts while things are removed.
+    edge::control::shut_down(&dir).await.map_err(|e| Exit::failed(format!("the edge does not end: {e}")))?;
+    let owner = owner(&dir).map_err(|e| unusable(&e))?;
+    let program = std::env::current_exe().map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
+    let engine = Docker::start(Options::new(owner, dir.join("engine"), program)).map_err(|e| unusable(&e))?;
+    remove(&engine).await.map_err(|e| Exit::failed(format!("cannot remove what runs at the engine: {e}")))?;
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// SIGTERM to the control plane that holds the folder, if one does; then the folder is ours.
+async fn end_control_plane(dir: &Path) -> Result<Store, Exit> {
+    let pid = std::fs::read_to_string(dir.join(PID)).ok().and_then(|text| text.trim().parse().ok()).map(Pid::from_raw);
+    let mut told = false;
+    let open = async {
+        loop {
+            match Store::open(dir).await {
+                Err(store::Error::Held(_)) => {
+                    if let Some(pid) = pid.filter(|_| !told) {
+                        // The lock is held, so that the process of the file lives: its pid is no other's.
+                        drop(kill(pid, Signal::SIGTERM));
+                        told = true;
+                    }
+                    sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened.map_err(|e| Exit::data(format!("cannot use {}: {e}", dir.display()))),
+            }
+        }
+    };
+    let late = |_| Exit::held(format!("the control plane of {} does not end; end it, then run this again", dir.display()));
+    timeout(END, open).await.map_err(late)?
+}
+
+async fn remove(engine: &Docker) -> engine::Result<()> {
+    let tasks = match engine.tasks().await {
+        // Without an engine nothing runs.
+        Err(engine::Error::Unreachable(_)) => return Ok(()),
+        tasks => tasks?,
+    };
+    for task in tasks {
+        engine.remove(&task.id).await?;
+    }
+    for name in engine.info().await.map(|_| ()).and(engine_networks(engine).await)? {
+        engine.remove_network(&name).await?;
+    }
+    Ok(())
+}
+
+/// Names of this owner's networks, once the engine has told them.
+async fn engine_networks(engine: &Docker) -> engine::Result<Vec<String>> {
+    let mut networks = engine.networks();
+    // The first list comes right after the start.
+    drop(timeout(Duration::from_secs(2), networks.changed()).await);
+    Ok(networks.borrow().iter().map(|network| network.name.clone()).collect())
+}

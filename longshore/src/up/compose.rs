@@ -1,0 +1,160 @@
+//! Every service, put together: what is served stands here, in one list.
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use acm::{Acm, Ca};
+use codebuild::CodeBuild;
+use codepipeline::CodePipeline;
+use ec2::Ec2;
+use ecr::Ecr;
+use engine::{Cidr, Engine, NetworkSpec};
+use engine_docker::Docker;
+use events::Events;
+use iam::Iam;
+use kernel::{Clock, Entropy, Face, Ops};
+use logs::Logs;
+use rustls::ServerConfig;
+use s3::S3;
+use snapshot::Hub;
+use store::Store;
+use wire::{Api, Auth};
+use work::{Driver, Worker};
+
+use super::config::Config;
+use super::folder::{Folder, world_readable};
+use super::{machine, tls, trust};
+use crate::cli::Up;
+use crate::env::Client;
+use crate::exit::Exit;
+
+/// The network of builds without a VPC, and of bridge-mode tasks.
+const BUILDS: (&str, Ipv4Addr) = ("builds", Ipv4Addr::new(172, 30, 0, 0));
+
+/// What stands for AWS's curated build images, unless the configuration says otherwise: `images/build` makes it.
+const CURATED: [&str; 2] = ["aws/codebuild/", "longshore/codebuild-standard:7.0"];
+
+/// A control plane, ready to serve.
+pub struct Plane {
+    pub api: Arc<Api>,
+    pub hub: Arc<Hub>,
+    pub engine: Arc<dyn Engine>,
+    pub store: Store,
+    pub tls: Arc<ServerConfig>,
+    pub entropy: Arc<dyn Entropy>,
+    iam: Arc<Iam>,
+    s3: Arc<S3>,
+    codepipeline: Arc<CodePipeline>,
+    driver: Driver,
+    workers: Vec<Arc<dyn Worker>>,
+}
+
+impl Plane {
+    /// Puts it together. Nothing runs yet.
+    pub async fn compose(options: &Up, config: &Config, folder: &Folder) -> Result<Arc<Self>, Exit> {
+        let failed = |e: &dyn std::fmt::Display| Exit::failed(e.to_string());
+        let (clock, entropy) = machine();
+        let Folder { store, sealer, blobs, .. } = folder;
+        let (c, e) = (|| clock.clone(), || entropy.clone());
+
+        let ca = Arc::new(Ca::open(store, sealer, &*clock).await.map_err(|e| failed(&e))?);
+        let trusted = trust::write(&folder.dir.join("trust"), ca.pem()).map_err(|e| Exit::data(format!("cannot write what containers trust: {e}")))?;
+        let engine = docker(folder)?;
+        let hub = Hub::new();
+
+        let iam = Iam::new(iam::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e() });
+        let s3 = S3::new(store.clone(), blobs.clone(), c(), e());
+        let logs = Logs::new(store.clone(), blobs.clone(), c(), e());
+        let events = Events::new(store.clone(), c(), e());
+        let acm = Acm::new(acm::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e(), ca: ca.clone() });
+        let ec2 = Ec2::new(store.clone(), engine.clone(), c(), e());
+        let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
+        let codebuild = CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
+        let codepipeline = CodePipeline::new(store.clone(), c(), e());
+
+        let mut ops = Ops::new(iam.clone());
+        iam.register(&mut ops);
+        s3.register(&mut ops);
+        logs.register(&mut ops);
+        events.register(&mut ops);
+        acm.register(&mut ops);
+        ec2.register(&mut ops);
+        ecr.register(&mut ops);
+        codebuild.register(&mut ops);
+        codepipeline.register(&mut ops);
+        let ops = Arc::new(ops);
+
+        let mut workers: Vec<Arc<dyn Worker>> = Vec::new();
+        workers.extend(iam.workers());
+        workers.extend(s3.workers());
+        workers.extend(logs.workers());
+        workers.extend(events.workers(&ops));
+        workers.extend(acm.workers(&ops));
+        workers.extend(ecr.workers());
+        workers.extend(codebuild.workers(&ops));
+        workers.extend(codepipeline.workers(&ops));
+
+        // The first that claims a request serves it; S3 takes what is left.
+        let faces: Vec<Arc<dyn Face>> = vec![iam.face(), Arc::new(ecr.face()), s3.face()];
+        let auth = Auth { authority: iam.clone(), clock: c() };
+        let tls = tls::config(ca, c(), e()).map_err(|e| failed(&e))?;
+        let driver = Driver::new(c(), work::Options::default());
+        let api = Arc::new(Api { ops, faces, auth });
+        Ok(Arc::new(Self { api, hub, engine, store: store.clone(), tls, entropy: e(), iam, s3, codepipeline, driver, workers }))
+    }
+
+    /// Starts the background work: what was under way goes on.
+    pub fn start_workers(&self) {
+        self.workers.iter().for_each(|worker| self.driver.start(worker.clone()));
+    }
+
+    /// Ends the background work and closes the state. Tasks go on.
+    pub async fn stop(&self) {
+        self.codepipeline.stop();
+        self.driver.stop().await;
+        self.store.close().await;
+    }
+
+    /// Leaves endpoint and root credentials for `longshore env`.
+    pub async fn leave_client(&self, options: &Up, endpoint: SocketAddr) -> Result<(), Exit> {
+        let key = self.iam.root_key(&options.account).await.map_err(|e| Exit::failed(format!("the root user's key: {e}")))?;
+        let client = Client {
+            endpoint: format!("http://{endpoint}"),
+            region: options.region.clone(),
+            access_key_id: key.access_key_id,
+            secret_access_key: key.secret_access_key,
+        };
+        client.save(&options.data).map_err(|e| Exit::data(format!("cannot write client.json: {e}")))
+    }
+
+    /// Names of all buckets.
+    pub async fn buckets(&self) -> Vec<String> {
+        self.s3.bucket_names().await.unwrap_or_else(|error| {
+            tracing::error!(?error, "buckets cannot be listed: their host names are not answered in containers");
+            Vec::new()
+        })
+    }
+}
+
+fn docker(folder: &Folder) -> Result<Arc<dyn Engine>, Exit> {
+    let program = program()?;
+    let options = engine_docker::Options::new(&folder.owner, folder.dir.join("engine"), program);
+    let docker = Docker::start(options).map_err(|e| Exit::data(format!("cannot prepare the engine's folder: {e}")))?;
+    Ok(Arc::new(docker))
+}
+
+/// This very program: it holds namespaces and runs builds inside containers.
+fn program() -> Result<std::path::PathBuf, Exit> {
+    let program = std::env::current_exe().map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
+    drop(world_readable(&program));
+    Ok(program)
+}
+
+fn builds(options: &Up, config: &Config, trusted: &trust::Files) -> Result<codebuild::Config, Exit> {
+    Ok(codebuild::Config {
+        agent: program()?,
+        network: NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) },
+        images: config.build_images.clone().into_iter().chain([CURATED.map(str::to_owned).into()]).collect(),
+        registry: Some(options.listen.to_string()),
+        trust: Some(codebuild::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) }),
+    })
+}
