@@ -25,7 +25,8 @@ pub async fn run(data: &Data) -> Result<ExitCode, Exit> {
     // Held, so that no other control plane starts while things are removed.
     edge::control::shut_down(&dir).await.map_err(|e| Exit::failed(format!("the edge does not end: {e}")))?;
     let owner = owner(&dir).map_err(|e| unusable(&e))?;
-    let program = std::env::current_exe().map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
+    let program = std::env::current_exe()
+        .map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
     let engine = Docker::start(Options::new(owner, dir.join("engine"), program)).map_err(|e| unusable(&e))?;
     remove(&engine).await.map_err(|e| Exit::failed(format!("cannot remove what runs at the engine: {e}")))?;
     store.close().await;
@@ -34,7 +35,10 @@ pub async fn run(data: &Data) -> Result<ExitCode, Exit> {
 
 /// SIGTERM to the control plane that holds the folder, if one does; then the folder is ours.
 async fn end_control_plane(dir: &Path) -> Result<Store, Exit> {
-    let pid = std::fs::read_to_string(dir.join(PID)).ok().and_then(|text| text.trim().parse().ok()).map(Pid::from_raw);
+    let pid = std::fs::read_to_string(dir.join(PID))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .map(Pid::from_raw);
     let mut told = false;
     let open = async {
         loop {
@@ -42,16 +46,23 @@ async fn end_control_plane(dir: &Path) -> Result<Store, Exit> {
                 Err(store::Error::Held(_)) => {
                     if let Some(pid) = pid.filter(|_| !told) {
                         // The lock is held, so that the process of the file lives: its pid is no other's.
-                        drop(kill(pid, Signal::SIGTERM));
+                        let _ = kill(pid, Signal::SIGTERM);
                         told = true;
                     }
                     sleep(Duration::from_millis(50)).await;
                 }
-                opened => return opened.map_err(|e| Exit::data(format!("cannot use {}: {e}", dir.display()))),
+                opened => {
+                    return opened.map_err(|e| Exit::data(format!("cannot use {}: {e}", dir.display())));
+                }
             }
         }
     };
-    let late = |_| Exit::held(format!("the control plane of {} does not end; end it, then run this again", dir.display()));
+    let late = |_| {
+        Exit::held(format!(
+            "the control plane of {} does not end; end it, then run this again",
+            dir.display()
+        ))
+    };
     timeout(END, open).await.map_err(late)?
 }
 

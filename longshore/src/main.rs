@@ -3,9 +3,9 @@
 mod cli;
 mod client;
 mod doctor;
+mod down;
 mod env;
 mod exit;
-mod down;
 mod pause;
 mod up;
 mod watch;

@@ -23,7 +23,6 @@ use tokio_util::task::TaskTracker;
 use wire::Server;
 
 use crate::cli::Up;
-use crate::env::Client;
 use crate::exit::Exit;
 use compose::Plane;
 use config::Config;
@@ -52,7 +51,8 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
         stop: stop.clone(),
         connections: TaskTracker::new(),
     };
-    let launch = Launch::this(&options.data.dir).map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
+    let launch = Launch::this(&options.data.dir)
+        .map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
     let linked = tokio::spawn(supervise(plane.hub.clone(), launch));
     let published = tokio::spawn(platform::publish(plane.clone(), options.clone()));
     let inside = tokio::spawn(gateways::listen(server.clone(), plane.engine.clone(), plane.tls.clone()));
@@ -79,11 +79,19 @@ pub fn logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Another subscriber would be a test's own.
-    drop(if std::env::var("LONGSHORE_LOG").is_ok_and(|form| form == "json") { log.json().try_init() } else { log.try_init() });
+    drop(if std::env::var("LONGSHORE_LOG").is_ok_and(|form| form == "json") {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    });
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Exit> {
-    let taken = |e| Exit::port(format!("cannot listen on {address}: {e}; end what listens there, or choose another address with --listen"));
+    let taken = |e| {
+        Exit::port(format!(
+            "cannot listen on {address}: {e}; end what listens there, or choose another address with --listen"
+        ))
+    };
     TcpListener::bind(address).await.map_err(taken)
 }
 
@@ -92,7 +100,12 @@ async fn edge_ports_free(options: &Up, folder: &Folder) -> Result<(), Exit> {
     if folder.edge_runs() {
         return Ok(());
     }
-    let taken = |e| Exit::port(format!("cannot serve DNS on {}: {e}; end what listens there, or choose another address with --dns", options.dns));
+    let taken = |e| {
+        Exit::port(format!(
+            "cannot serve DNS on {}: {e}; end what listens there, or choose another address with --dns",
+            options.dns
+        ))
+    };
     TcpListener::bind(options.dns).await.map_err(taken)?;
     UdpSocket::bind(options.dns).map_err(taken)?;
     Ok(())
@@ -101,7 +114,12 @@ async fn edge_ports_free(options: &Up, folder: &Folder) -> Result<(), Exit> {
 #[allow(clippy::print_stdout, reason = "the one line that whoever started us waits for")]
 fn ready(endpoint: SocketAddr, options: &Up) {
     use std::io::Write as _;
-    println!("ready endpoint=http://{endpoint} dns={} load-balancers={} data={}", options.dns, options.lb_cidr, options.data.dir.display());
+    println!(
+        "ready endpoint=http://{endpoint} dns={} load-balancers={} data={}",
+        options.dns,
+        options.lb_cidr,
+        options.data.dir.display()
+    );
     drop(std::io::stdout().flush());
 }
 

@@ -11,7 +11,7 @@ use engine::{Cidr, Engine, NetworkSpec};
 use engine_docker::Docker;
 use events::Events;
 use iam::Iam;
-use kernel::{Clock, Entropy, Face, Ops};
+use kernel::{Entropy, Face, Ops};
 use logs::Logs;
 use rustls::ServerConfig;
 use s3::S3;
@@ -57,18 +57,27 @@ impl Plane {
         let (c, e) = (|| clock.clone(), || entropy.clone());
 
         let ca = Arc::new(Ca::open(store, sealer, &*clock).await.map_err(|e| failed(&e))?);
-        let trusted = trust::write(&folder.dir.join("trust"), ca.pem()).map_err(|e| Exit::data(format!("cannot write what containers trust: {e}")))?;
+        let trusted = trust::write(&folder.dir.join("trust"), ca.pem())
+            .map_err(|e| Exit::data(format!("cannot write what containers trust: {e}")))?;
         let engine = docker(folder)?;
         let hub = Hub::new();
 
-        let iam = Iam::new(iam::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e() });
+        let iam =
+            Iam::new(iam::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e() });
         let s3 = S3::new(store.clone(), blobs.clone(), c(), e());
         let logs = Logs::new(store.clone(), blobs.clone(), c(), e());
         let events = Events::new(store.clone(), c(), e());
-        let acm = Acm::new(acm::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e(), ca: ca.clone() });
+        let acm = Acm::new(acm::Deps {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: c(),
+            entropy: e(),
+            ca: ca.clone(),
+        });
         let ec2 = Ec2::new(store.clone(), engine.clone(), c(), e());
         let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
-        let codebuild = CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
+        let codebuild =
+            CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
         let codepipeline = CodePipeline::new(store.clone(), c(), e());
 
         let mut ops = Ops::new(iam.clone());
@@ -99,7 +108,19 @@ impl Plane {
         let tls = tls::config(ca, c(), e()).map_err(|e| failed(&e))?;
         let driver = Driver::new(c(), work::Options::default());
         let api = Arc::new(Api { ops, faces, auth });
-        Ok(Arc::new(Self { api, hub, engine, store: store.clone(), tls, entropy: e(), iam, s3, codepipeline, driver, workers }))
+        Ok(Arc::new(Self {
+            api,
+            hub,
+            engine,
+            store: store.clone(),
+            tls,
+            entropy: e(),
+            iam,
+            s3,
+            codepipeline,
+            driver,
+            workers,
+        }))
     }
 
     /// Starts the background work: what was under way goes on.
@@ -116,7 +137,11 @@ impl Plane {
 
     /// Leaves endpoint and root credentials for `longshore env`.
     pub async fn leave_client(&self, options: &Up, endpoint: SocketAddr) -> Result<(), Exit> {
-        let key = self.iam.root_key(&options.account).await.map_err(|e| Exit::failed(format!("the root user's key: {e}")))?;
+        let key = self
+            .iam
+            .root_key(&options.account)
+            .await
+            .map_err(|e| Exit::failed(format!("the root user's key: {e}")))?;
         let client = Client {
             endpoint: format!("http://{endpoint}"),
             region: options.region.clone(),
@@ -129,7 +154,10 @@ impl Plane {
     /// Names of all buckets.
     pub async fn buckets(&self) -> Vec<String> {
         self.s3.bucket_names().await.unwrap_or_else(|error| {
-            tracing::error!(?error, "buckets cannot be listed: their host names are not answered in containers");
+            tracing::error!(
+                ?error,
+                "buckets cannot be listed: their host names are not answered in containers"
+            );
             Vec::new()
         })
     }
@@ -138,13 +166,15 @@ impl Plane {
 fn docker(folder: &Folder) -> Result<Arc<dyn Engine>, Exit> {
     let program = program()?;
     let options = engine_docker::Options::new(&folder.owner, folder.dir.join("engine"), program);
-    let docker = Docker::start(options).map_err(|e| Exit::data(format!("cannot prepare the engine's folder: {e}")))?;
+    let docker =
+        Docker::start(options).map_err(|e| Exit::data(format!("cannot prepare the engine's folder: {e}")))?;
     Ok(Arc::new(docker))
 }
 
 /// This very program: it holds namespaces and runs builds inside containers.
 fn program() -> Result<std::path::PathBuf, Exit> {
-    let program = std::env::current_exe().map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
+    let program = std::env::current_exe()
+        .map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
     drop(world_readable(&program));
     Ok(program)
 }

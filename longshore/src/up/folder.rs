@@ -30,7 +30,11 @@ impl Folder {
     /// Opens the folder, making it if need be.
     pub async fn open(data: &Data) -> Result<Self, Exit> {
         let shown = data.dir.display();
-        let unusable = |e: &dyn std::fmt::Display| Exit::data(format!("cannot use {shown}: {e}; choose another folder with --data, or mend its permissions"));
+        let unusable = |e: &dyn std::fmt::Display| {
+            Exit::data(format!(
+                "cannot use {shown}: {e}; choose another folder with --data, or mend its permissions"
+            ))
+        };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data.dir).map_err(|e| unusable(&e))?;
         let dir = data.dir.canonicalize().map_err(|e| unusable(&e))?;
         let store = Store::open(&dir).await.map_err(|error| match error {

@@ -14,7 +14,11 @@ pub async fn publish(plane: Arc<Plane>, options: Up) {
     let mut networks = plane.engine.networks();
     let buckets_changed = plane.store.watch(&["s3.bucket"]);
     loop {
-        let gateways = networks.borrow_and_update().iter().map(|network| Gateway { dns: SocketAddr::new(IpAddr::V4(network.gateway), DNS_PORT) }).collect();
+        let gateways = networks
+            .borrow_and_update()
+            .iter()
+            .map(|network| Gateway { dns: SocketAddr::new(IpAddr::V4(network.gateway), DNS_PORT) })
+            .collect();
         let buckets = plane.buckets().await;
         let served = served::names(&options.account, &options.region, &buckets);
         plane.hub.publish(Platform { dns: Some(options.dns), gateways, served });

@@ -19,7 +19,11 @@ const DAYS: i64 = 90;
 const RENEW: i64 = 30 * 86_400;
 
 /// The configuration of the listeners for containers.
-pub fn config(ca: Arc<Ca>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn config(
+    ca: Arc<Ca>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -46,7 +50,9 @@ impl Names {
     fn make(&self, name: &str, now: Timestamp) -> Result<Arc<CertifiedKey>, String> {
         let order = Order { names: &[name.to_owned()], kind: KeyKind::P256, days: DAYS };
         let issued = self.ca.issue(order, &*self.entropy, now).map_err(|e| e.to_string())?;
-        let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::from_pem_slice(issued.private_key.as_bytes()).map_err(|e| e.to_string())?;
         let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|e| e.to_string())?;
         Ok(Arc::new(CertifiedKey::new(chain, key)))
@@ -67,7 +73,8 @@ impl ResolvesServerCert for Names {
         {
             return Some(key.clone());
         }
-        let key = self.make(&name, now).inspect_err(|error| tracing::error!(name, error, "no certificate")).ok()?;
+        let key =
+            self.make(&name, now).inspect_err(|error| tracing::error!(name, error, "no certificate")).ok()?;
         if made.len() >= NAMES {
             made.clear();
         }

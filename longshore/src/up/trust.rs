@@ -8,7 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 /// Where hosts keep their bundle; `SSL_CERT_FILE` goes before.
-const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+const BUNDLES: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// The password that every Java installation expects: a key store of certificates holds no secret.
 const PASSWORD: &str = "changeit";
 
@@ -56,7 +57,8 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// A JKS of trusted certificates: magic, version 2, entries, and a digest that is salted with the password and a phrase
 /// of the format's own. Layout: docs/notes-build-containers.md.
 fn key_store(pem: &str) -> Vec<u8> {
-    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect();
+    let certificates: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect();
     let mut out = Vec::new();
     out.extend(0xFEED_FEED_u32.to_be_bytes());
     out.extend(2_u32.to_be_bytes());
