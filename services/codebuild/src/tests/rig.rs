@@ -105,8 +105,7 @@ impl Rig {
     }
 
     /// The services made anew over what is there.
-    pub fn over(mut world: World, engine: Arc<FakeEngine>, shelf: Arc<Shelf>) -> Self {
-        let (clock, entropy) = (Arc::new(SystemClock), world.entropy.clone());
+    pub fn over(world: World, engine: Arc<FakeEngine>, shelf: Arc<Shelf>) -> Self {
         let config = Config {
             agent: "/usr/bin/longshore".into(),
             network: NetworkSpec { name: "default".into(), wanted: "10.77.0.0/16".parse().unwrap() },
@@ -114,8 +113,20 @@ impl Rig {
             registry: Some("127.0.0.1:4566".into()),
             trust: None,
         };
+        Self::on(world, engine.clone(), engine, shelf, config)
+    }
+
+    /// The same on any engine; `fake` is only looked at by tests that use it.
+    pub fn on(
+        mut world: World,
+        engine: Arc<dyn Engine>,
+        fake: Arc<FakeEngine>,
+        shelf: Arc<Shelf>,
+        config: Config,
+    ) -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock), world.entropy.clone());
         let logs = logs::Logs::new(world.store.clone(), world.blobs.clone(), clock.clone(), entropy.clone());
-        let service = CodeBuild::new(world.store.clone(), engine.clone(), clock.clone(), entropy, config);
+        let service = CodeBuild::new(world.store.clone(), engine, clock.clone(), entropy, config);
         let ops = world.serve(|ops: &mut Ops| {
             logs.register(ops);
             service.register(ops);
@@ -127,7 +138,7 @@ impl Rig {
         for worker in service.workers(&ops) {
             driver.start(worker);
         }
-        Self { world, engine, shelf, driver }
+        Self { world, engine: fake, shelf, driver }
     }
 
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
@@ -191,6 +202,13 @@ impl Rig {
             .iter()
             .map(|e| e["message"].as_str().unwrap().trim_end().to_owned());
         lines.filter(|line| !line.starts_with("[Container]")).collect()
+    }
+
+    /// Ends the services as a killed process does; the state is left.
+    pub async fn end(self) -> (World, Arc<Shelf>) {
+        let Self { world, shelf, driver, .. } = self;
+        drop(driver);
+        (world.restart().await, shelf)
     }
 
     pub async fn restart(self, stop_after: Option<u64>) -> Self {
