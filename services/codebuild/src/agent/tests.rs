@@ -114,9 +114,8 @@ const GOOD: [&str; 6] = [
     "= SUCCEEDED",
 ];
 
-#[test]
-fn all_commands_share_one_shell() {
-    let left = Build::new(&spec(
+fn check_shell(shell: &str) {
+    let phases = spec(
         r#"
   install:
     commands:
@@ -132,8 +131,8 @@ fn all_commands_share_one_shell() {
       - cat; echo nothing on stdin
       - echo to stderr >&2
 "#,
-    ))
-    .run();
+    );
+    let left = Build::new(&format!("env: {{shell: {shell}}}\n{phases}")).run();
     assert_eq!(left.phases(), GOOD);
     let want = [
         "kept a 'b' kept",
@@ -152,6 +151,12 @@ fn all_commands_share_one_shell() {
         .filter(|r| matches!(&r.body, Body::Output(t) if t.contains("Running command")))
         .count();
     assert_eq!(ran, 6);
+}
+
+#[test]
+fn all_commands_share_one_shell() {
+    check_shell("/bin/sh");
+    check_shell("bash");
 }
 
 #[test]

@@ -294,3 +294,24 @@ fn apply(row: &mut BuildRow, event: Event, at: Timestamp) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_whole_records_within_the_limits() {
+        let check = |text: &str, want: (usize, usize)| {
+            let piece = Piece::cut(text.as_bytes());
+            assert_eq!((piece.records.len(), piece.bytes), want, "{text}");
+        };
+        check("", (0, 0));
+        check("1 o unfinished", (0, 0));
+        check("1 o a\n2 o b\n3 o", (2, 12));
+        check("not ours\n1 o a\n", (1, 15));
+        let many = "1 o x\n".repeat(limits::LOG_EVENTS + 1);
+        check(&many, (limits::LOG_EVENTS, limits::LOG_EVENTS * 6));
+        let long = format!("1 o {}\n", "x".repeat(limits::LOG_BYTES / 2));
+        check(&long.repeat(3), (1, long.len()));
+    }
+}

@@ -29,9 +29,16 @@ impl Drive {
         if row.value.run.stop {
             return self.finish(row, End::new("STOPPED", started)).await;
         }
+        if started >= row.value.run.deadline {
+            return self.finish(row, End::new("TIMED_OUT", started)).await;
+        }
         phases::close(&mut row.value.build, "QUEUED", "SUCCEEDED", Vec::new(), started);
         phases::open(&mut row.value.build, "PROVISIONING", started);
-        let outcome = self.provisioned(&mut row).await?;
+        let outcome = tokio::select! {
+            outcome = self.provisioned(&mut row) => outcome?,
+            // Look at the row again: a pull may take longer than anybody who asks for a stop would wait.
+            () = self.wake.notified() => return Err(Failure::Conflict),
+        };
         let now = self.service.clock.now();
         let build = &mut row.value.build;
         match outcome {

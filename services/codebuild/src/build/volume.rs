@@ -143,3 +143,30 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_build_wrote_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::new(dir.path(), "uuid");
+        volume.create().unwrap();
+        assert_eq!(volume.journal(0, 10).unwrap(), b"");
+        let out = |name: &str| volume.output().join(name);
+        fs::write(dir.path().join("secret"), "1 o secret\n").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("secret"), out(journal::FILE)).unwrap();
+        assert!(volume.journal(0, 10).is_err());
+        fs::remove_file(out(journal::FILE)).unwrap();
+        nix::unistd::mkfifo(&out(journal::FILE), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(volume.journal(0, 10).is_err());
+        fs::remove_file(out(journal::FILE)).unwrap();
+        fs::write(out(journal::FILE), "0123456789abc").unwrap();
+        assert_eq!(volume.journal(10, 2).unwrap(), b"ab");
+        assert!(volume.journal(14, 2).is_err());
+        assert!(volume.open("../in/plan.json").is_err());
+        volume.remove().unwrap();
+        volume.remove().unwrap();
+    }
+}

@@ -95,7 +95,7 @@ fn a_build_runs_in_a_container() {
             json!({"artifacts": {"type": "S3", "location": "bucket", "packaging": "ZIP", "name": "a.zip"}}),
         )
         .await;
-        let spec = "version: 0.2\nphases: {build: {commands: ['id -u; pwd; echo $HOME', 'cd /tmp; echo made >f'], finally: ['date +%s%N']}}\nartifacts: {files: ['*'], base-directory: /tmp}";
+        let spec = "version: 0.2\nphases: {build: {commands: ['id -u; pwd; echo $HOME', 'cd /tmp; echo made >f'], finally: ['date +%s%N']}, post_build: {run-as: nobody, commands: ['id -un; export A=1', 'echo $A $PWD; exit 0', 'echo $A']}}\nartifacts: {files: ['*'], base-directory: /tmp}";
         let began = Instant::now();
         let wanted = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let id = rig.start(json!({"imageOverride": "plain", "buildspecOverride": spec})).await;
@@ -104,6 +104,7 @@ fn a_build_runs_in_a_container() {
         succeeded(&build);
         let log = rig.log(&id).await;
         assert_eq!(log[..3], ["0", "/codebuild/output/src/src", "/root"]);
+        assert_eq!(log[4..], ["nobody", "1 /tmp", "1"]);
         let first = Duration::from_nanos(log[3].parse().unwrap()) - wanted;
         eprintln!("StartBuild to the commands' end {first:?}, to the build's end {took:?}");
         assert!(rig.shelf.0.lock().unwrap().contains_key("bucket/a.zip"));

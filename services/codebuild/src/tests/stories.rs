@@ -32,6 +32,21 @@ async fn a_build_runs_and_is_cleared_away() {
     assert_eq!(build["exportedEnvironmentVariables"], json!([{"name": "TAG", "value": "v1"}]));
     assert_eq!(build["initiator"], "root");
 
+    // Everyone heard of it: CodePipeline waits for these events.
+    let messages = rig.world.store.messages(store::EVENTS, 0, 100).await.unwrap();
+    let told = |m: &store::Message| {
+        let detail = &m.payload["detail"];
+        assert_eq!((&detail["build-id"], &m.payload["source"]), (&build["arn"], &json!("aws.codebuild")));
+        match detail["completed-phase"].as_str() {
+            Some(phase) => phase.to_owned(),
+            None => detail["build-status"].as_str().unwrap().to_owned(),
+        }
+    };
+    let told: Vec<String> = messages.iter().map(told).collect();
+    let phases = GOOD[1..10].iter().map(|p| p.split_once(' ').unwrap().0);
+    let want: Vec<&str> = ["IN_PROGRESS"].into_iter().chain(phases).chain(["SUCCEEDED"]).collect();
+    assert_eq!(told, want);
+
     // Nothing of it stays.
     let task = format!("codebuild-{}", id.split_once(':').unwrap().1);
     let wake = rig.world.store.watch(&["codebuild.build"]);
