@@ -168,7 +168,7 @@ impl Drive {
         }
     }
 
-    /// The environment's image as the engine gets it: curated ones are the engine's own, this account's registry is
+    /// The environment's image as the engine gets it: curated ones are the engine's own where it has them, this account's registry is
     /// ours.
     async fn image(&self, cx: &Cx, row: &BuildRow) -> engine::Result<ImageSource> {
         let config = &self.service.config;
@@ -176,7 +176,7 @@ impl Drive {
         if let Some((_, reference)) =
             config.images.iter().find(|(prefix, _)| name.starts_with(prefix.as_str()))
         {
-            return Ok(ImageSource { pull: PullPolicy::Never, ..ImageSource::new(reference) });
+            return Ok(ImageSource { pull: PullPolicy::PreferCached, ..ImageSource::new(reference) });
         }
         let host = format!("{}.dkr.ecr.{}.amazonaws.com/", cx.account(), self.region);
         let repository = match (name.strip_prefix(&host), &config.registry) {
