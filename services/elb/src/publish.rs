@@ -1,5 +1,6 @@
 //! What the edge is told: every load balancer with its rules, certificates and targets.
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use api::acm::DescribeCertificate;
@@ -74,12 +75,11 @@ impl Publish {
             let mut rows = self.0.store.all::<Rule>(listener.key.clone()).await?;
             rows.sort_by_key(|rule| rule.value.priority);
             let actions = rows.iter().map(|rule| &rule.value.action).chain([&listener.value.default]);
-            let used: Vec<String> =
-                actions.flat_map(|action| rules::groups(action)).map(|w| w.group.clone()).collect();
-            for group in used {
-                if !groups.contains_key(&group) {
-                    let compiled = self.group(&cx, &row.value, &group).await?;
-                    groups.insert(group, compiled);
+            let used: Vec<String> = actions.flat_map(rules::groups).map(|w| w.group.clone()).collect();
+            for arn in used {
+                if let Entry::Vacant(free) = groups.entry(arn) {
+                    let compiled = self.group(&cx, &row.value, free.key()).await?;
+                    free.insert(compiled);
                 }
             }
             listeners.extend(self.listener(&cx, &listener.value, rows).await);
