@@ -28,4 +28,10 @@ impl Wakes {
             }
         }
     }
+
+    /// Wakes everyone: there will be no further commit.
+    pub(crate) fn wake_all(&self) {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().flatten().filter_map(Weak::upgrade).for_each(|notify| notify.notify_one());
+    }
 }

@@ -76,15 +76,15 @@ impl Writer {
         }
         match self.transaction(&group).await {
             Ok(results) => {
-                let crashed = self.burn();
+                if self.burn() {
+                    // The crash came after the commit: it is durable, and nobody was told. Who waits is woken, whatever
+                    // it was, to find the store closed.
+                    self.wakes.wake_all();
+                    return answer_all(group, &Error::Closed);
+                }
                 let done = group.iter().zip(&results).filter(|(_, result)| result.is_ok());
                 self.wakes
                     .wake(done.flat_map(|((batch, _), _)| batch.ops.iter().filter_map(|op| op.touches())));
-                if crashed {
-                    // The crash came after the commit: it is durable, and nobody was told. Who waits is woken, to find
-                    // the store closed.
-                    return answer_all(group, &Error::Closed);
-                }
                 for ((_, answer), result) in group.into_iter().zip(results) {
                     let _ = answer.send(result);
                 }
