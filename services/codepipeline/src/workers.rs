@@ -143,11 +143,7 @@ impl Events {
 
     async fn pass(&self) -> Result<Next, Error> {
         let store = &self.desk.store;
-        let from = store.cursor(EVENTS, CONSUMER).await?;
-        if from == 0 {
-            // From here on messages are kept for this consumer.
-            store.commit(Batch::new().advance(EVENTS, CONSUMER, 0, 0)).await?;
-        }
+        let from = store.subscribe(EVENTS, CONSUMER).await?;
         let messages = store.messages(EVENTS, from, PAGE).await?;
         let Some(last) = messages.last().map(|message| message.seq) else { return Ok(Next::Idle) };
         for message in &messages {

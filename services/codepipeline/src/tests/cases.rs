@@ -372,7 +372,7 @@ async fn events_are_told() {
     let b = Bench::new().await;
     b.fakes.memory().builds_end = Some("FAILED");
     // The consumer keeps what it has not read; a fresh one here reads from the start.
-    b.world.store.commit(Batch::new().advance(store::EVENTS, "test", 0, 0)).await.unwrap();
+    b.world.store.subscribe(store::EVENTS, "test").await.unwrap();
     b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![build()]])})).await;
     b.newest("Failed").await;
     let told = b.world.store.messages(store::EVENTS, 0, 100).await.unwrap();
