@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::{Arn, Principal, PrincipalKind};
 
-use crate::policy::{Document, Purpose};
 use crate::records::{AccessKey, Entity, Group, Held, Holder, Policy, Role, Tags, User, key};
 use crate::{Error, Iam, limits, managed};
+use policy::{Document, Purpose};
 
 /// A principal's policies.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What can go wrong in IAM and STS.
 use kernel::Fault;
 
-use crate::policy::Malformed;
+use policy::Malformed;
 
 /// An error of IAM or STS.
 #[derive(Debug, thiserror::Error)]

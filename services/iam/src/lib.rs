@@ -1,7 +1,7 @@
 //! IAM and STS: who callers are, and what they may do.
 //!
 //! [`Iam`] serves the operations, is the [`kernel::Authority`] of every call, and answers containers that fetch the
-//! credentials of their role. `policy` is the policy language, pure; `directory` keeps at hand what a decision needs.
+//! credentials of their role. `directory` keeps at hand what a decision needs.
 
 mod authority;
 mod directory;
@@ -11,7 +11,6 @@ mod grants;
 pub mod limits;
 mod managed;
 mod ops;
-mod policy;
 mod records;
 mod root;
 mod session;

@@ -75,7 +75,7 @@ fn policy((path, name, document): &(&str, &str, &str)) -> Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Document, Purpose};
+    use policy::{Document, Purpose};
 
     #[test]
     fn every_document_is_one() {

@@ -1,5 +1,6 @@
 //! Buckets: made, changed, deleted.
 use kernel::{Cx, ids};
+use policy::{Document, Purpose};
 use store::{Batch, Key};
 
 use crate::error::{Error, Result};
@@ -115,7 +116,7 @@ impl S3 {
     }
 }
 
-/// What can be told of a policy without evaluating it; who evaluates it reads it whole.
+/// A policy that can be evaluated, and that is about this bucket alone.
 fn check_policy(bucket: &str, policy: &str) -> Result<()> {
     let bad = |message: String| Err(Error::Policy(message));
     if policy.len() > limits::POLICY {
@@ -151,5 +152,6 @@ fn check_policy(bucket: &str, policy: &str) -> Result<()> {
             return bad(format!("Policy has invalid resource: each must be {arn} or begin with {arn}/"));
         }
     }
+    Document::parse(policy, Purpose::Resource).map_err(|e| Error::Policy(e.to_string()))?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Repository policies and lifecycle policies.
 use api::ecr as e;
 use kernel::Cx;
+use policy::{Document, Purpose};
 
 use super::on_repository;
 use crate::lifecycle::Policy;
@@ -47,12 +48,8 @@ impl Ecr {
         input: e::SetRepositoryPolicy,
     ) -> Result<e::SetRepositoryPolicyOutput> {
         sized("policyText", &input.policy_text)?;
-        let document: serde_json::Value = serde_json::from_str(&input.policy_text)
-            .map_err(|e| Error::InvalidParameter("policyText", format!("it is not JSON: {e}")))?;
-        let stated = document.get("Statement").is_some_and(|s| s.is_array() || s.is_object());
-        if !stated {
-            return Err(Error::InvalidParameter("policyText", "it has no Statement".into()));
-        }
+        Document::parse(&input.policy_text, Purpose::Resource)
+            .map_err(|e| Error::InvalidParameter("policyText", e.to_string()))?;
         self.change(cx, &input.repository_name, |repository| {
             repository.policy = Some(input.policy_text.clone())
         })

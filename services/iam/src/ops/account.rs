@@ -8,9 +8,9 @@ use store::Key;
 
 use crate::directory::user_principal;
 use crate::entities::Page;
-use crate::policy::{Context, Decision, Document, Layer, Policies, Purpose, Request, decide};
 use crate::records::{self, Entity};
 use crate::{Error, Iam, limits};
+use policy::{Context, Decision, Document, Layer, Policies, Purpose, Request, decide};
 
 impl Iam {
     pub(super) async fn account_summary(

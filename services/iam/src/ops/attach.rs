@@ -3,9 +3,9 @@ use api::iam::*;
 use kernel::Cx;
 
 use crate::entities::{Page, encoded, open, size};
-use crate::policy::{Document, Purpose};
 use crate::records::{self, Holder};
 use crate::{Error, Iam, limits};
+use policy::{Document, Purpose};
 
 /// The seven operations of one kind of holder.
 macro_rules! holder {

@@ -4,9 +4,9 @@ use kernel::Cx;
 use store::{Batch, Row};
 
 use crate::entities::{Page, encoded, policy_name, size, tags_in, tags_out};
-use crate::policy::{Document, Purpose};
 use crate::records::{self, Holder, Version};
 use crate::{Error, Iam, limits, managed};
+use policy::{Document, Purpose};
 
 /// Who uses a policy: (kind, name, id, as boundary).
 struct Use {

@@ -4,9 +4,9 @@ use kernel::Cx;
 use store::Batch;
 
 use crate::entities::{Page, open, size, tags_in, tags_out};
-use crate::policy::{Document, Purpose};
 use crate::records::{self, Held};
 use crate::{Error, Iam, limits};
+use policy::{Document, Purpose};
 
 impl Iam {
     pub(super) async fn create_role(&self, cx: &Cx, input: CreateRole) -> Result<CreateRoleOutput, Error> {
@@ -39,7 +39,7 @@ impl Iam {
         for arn in Document::parse(document, Purpose::Trust)?.named() {
             if self.standing_of(arn).await?.is_none() {
                 let why = format!("Invalid principal in policy: \"AWS\":\"{arn}\"");
-                return Err(Error::Malformed(crate::policy::Malformed(why)));
+                return Err(Error::Malformed(policy::Malformed(why)));
             }
         }
         Ok(())

@@ -5,9 +5,9 @@ use store::Key;
 
 use crate::authority::role_session;
 use crate::entities::size;
-use crate::policy::{Document, Purpose};
 use crate::records::{self, AccessKey, Entity, key};
 use crate::{Error, Iam, limits};
+use policy::{Document, Purpose};
 
 /// Seconds of a role's session that began under another role's.
 const CHAINED: i32 = 3600;

@@ -65,6 +65,11 @@ async fn every_call_is_decided() {
         assert_eq!(nobody.authorize(&[bucket(principal, ACCOUNT)]).await.is_ok(), allowed, "{principal}");
     }
     assert!(nobody.authorize(&[Access::new("s3:GetObject", "arn:aws:s3:::b/k")]).await.is_err());
+    // What cannot be read lets nobody but the root user, who must be able to mend it.
+    let mut unreadable = bucket(r#""*""#, ACCOUNT);
+    unreadable.policy.iter_mut().for_each(|policy| policy.document = "{}".into());
+    assert!(nobody.authorize(std::slice::from_ref(&unreadable)).await.is_err());
+    assert!(setup.world.cx().authorize(&[unreadable]).await.is_ok());
     for (access, allowed) in [
         (Access::pass_role(iam_arn("role/r"), "ecs-tasks.amazonaws.com"), true),
         (Access::pass_role(iam_arn("role/r"), "ec2.amazonaws.com"), false),

@@ -1,4 +1,6 @@
-//! The policy language: reading documents, and deciding by them. Pure; knows nothing of how policies are kept.
+//! IAM's policy language: reading documents, and deciding by them. Pure; knows nothing of how policies are kept.
+//!
+//! A crate of its own, since services whose resources have policies (S3, ECR) check them before they store them.
 
 mod condition;
 mod context;
