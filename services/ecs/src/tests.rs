@@ -1,0 +1,504 @@
+//! Tasks and services on an engine that runs nothing, beside services that are a few lines each.
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface};
+use api::elb::{self, DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
+use api::logs::{self, CreateLogStream, PutLogEvents};
+use engine::{Engine, Error, Network, PrepareInterface, Prepared, ResolveInterface, Rules, TaskId};
+use kernel::{Access, Cx, Fault, Handle, Ops};
+use serde_json::{Value, json};
+use testkit::{FakeEngine, World, fault};
+use tokio::sync::watch;
+use work::{Driver, Options as DriverOptions};
+
+use crate::{Ecs, Options};
+
+const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/1";
+
+/// What ECS calls, as far as it needs it: interfaces get addresses in turn, targets are as healthy as the test says.
+struct Around {
+    engine: Arc<FakeEngine>,
+    interfaces: Mutex<BTreeMap<String, Ipv4Addr>>,
+    targets: Mutex<BTreeMap<String, String>>,
+    lines: Mutex<Vec<String>>,
+    reports: watch::Sender<u32>,
+}
+
+impl Around {
+    fn target(&self, address: &str, state: Option<&str>) {
+        let mut targets = self.targets.lock().unwrap();
+        targets.remove(address);
+        targets.extend(state.map(|state| (address.to_owned(), state.to_owned())));
+        drop(targets);
+        self.reports.send_modify(|count| *count += 1);
+    }
+
+    fn states(&self) -> Vec<(String, String)> {
+        self.targets.lock().unwrap().clone().into_iter().collect()
+    }
+
+    async fn prepared(&self, id: &str) -> Result<Prepared, Fault> {
+        let address = self.interfaces.lock().unwrap().get(id).copied();
+        let address = address
+            .ok_or_else(|| Fault::client("InvalidNetworkInterfaceID.NotFound", "no such interface"))?;
+        let wanted = "10.0.0.0/16".parse().unwrap();
+        let spec = engine::NetworkSpec { name: "vpc-1".into(), wanted };
+        let network: Network = self.engine.ensure_network(spec).await.unwrap();
+        Ok(Prepared { network, address, subnet: wanted, rules: Rules::open() })
+    }
+}
+
+macro_rules! handles {
+    ($($op:ty => $output:ty, |$this:ident, $input:ident| $body:expr;)*) => {$(
+        impl Handle<$op> for Around {
+            async fn access(&self, _cx: &Cx, _input: &$op) -> Result<Vec<Access>, Fault> {
+                Ok(Vec::new())
+            }
+
+            async fn handle(&self, _cx: &Cx, $input: $op) -> Result<$output, Fault> {
+                let $this = self;
+                $body
+            }
+        }
+    )*};
+}
+
+handles! {
+    CreateNetworkInterface => ec2::CreateNetworkInterfaceOutput, |this, input| {
+        let id = format!("eni-{}", input.client_token.unwrap_or_default());
+        let mut interfaces = this.interfaces.lock().unwrap();
+        let next = Ipv4Addr::new(10, 0, 0, 10 + u8::try_from(interfaces.len()).unwrap());
+        interfaces.entry(id.clone()).or_insert(next);
+        let interface = ec2::NetworkInterface { network_interface_id: Some(id), ..Default::default() };
+        Ok(ec2::CreateNetworkInterfaceOutput { network_interface: Some(interface), ..Default::default() })
+    };
+    DeleteNetworkInterface => ec2::DeleteNetworkInterfaceOutput, |_this, _input| Ok(Default::default());
+    PrepareInterface => Prepared, |this, input| this.prepared(&input.network_interface_id).await;
+    ResolveInterface => Prepared, |this, input| this.prepared(&input.network_interface_id).await;
+    DescribeTargetGroups => elb::DescribeTargetGroupsOutput, |_this, input| {
+        let group = |arn: String| elb::TargetGroup {
+            target_group_arn: Some(arn),
+            target_type: Some("ip".into()),
+            load_balancer_arns: Some(vec!["lb".into()]),
+            ..Default::default()
+        };
+        let groups = input.target_group_arns.unwrap_or_default().into_iter().map(group).collect();
+        Ok(elb::DescribeTargetGroupsOutput { target_groups: Some(groups), ..Default::default() })
+    };
+    RegisterTargets => elb::RegisterTargetsOutput, |this, input| {
+        for target in input.targets {
+            this.target(&target.id, Some("initial"));
+        }
+        Ok(Default::default())
+    };
+    DeregisterTargets => elb::DeregisterTargetsOutput, |this, input| {
+        for target in input.targets {
+            this.target(&target.id, Some("draining"));
+        }
+        Ok(Default::default())
+    };
+    DescribeTargetHealth => elb::DescribeTargetHealthOutput, |this, _input| {
+        let described = |(id, state): (String, String)| elb::TargetHealthDescription {
+            target: Some(elb::TargetDescription { id, port: Some(8080), ..Default::default() }),
+            target_health: Some(elb::TargetHealth {
+                state: Some(state),
+                description: Some("Health checks failed".into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let all = this.states().into_iter().map(described).collect();
+        Ok(elb::DescribeTargetHealthOutput { target_health_descriptions: Some(all) })
+    };
+    CreateLogStream => logs::CreateLogStreamOutput, |this, input| {
+        this.lines.lock().unwrap().push(format!("stream {}", input.log_stream_name.split('/').next().unwrap()));
+        Ok(Default::default())
+    };
+    PutLogEvents => logs::PutLogEventsOutput, |this, input| {
+        this.lines.lock().unwrap().extend(input.log_events.into_iter().map(|event| event.message));
+        Ok(Default::default())
+    };
+}
+
+struct Bench {
+    world: World,
+    engine: Arc<FakeEngine>,
+    around: Arc<Around>,
+    driver: Driver,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let engine = FakeEngine::new(world.clock.clone());
+        let around = Around {
+            engine: engine.clone(),
+            interfaces: Mutex::default(),
+            targets: Mutex::default(),
+            lines: Mutex::default(),
+            reports: watch::Sender::new(0),
+        };
+        let bench = Self::start(world, engine, Arc::new(around));
+        bench.call("CreateCluster", json!({"clusterName": "c"})).await;
+        bench
+    }
+
+    fn start(mut world: World, engine: Arc<FakeEngine>, around: Arc<Around>) -> Self {
+        let options = Options { settle: Duration::ZERO, ..Options::new("127.0.0.1:4566") };
+        let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
+        let ecs = Ecs::new(world.store.clone(), engine.clone(), clock.clone(), entropy, options);
+        let ops = world.serve(|ops: &mut Ops| {
+            ecs.register(ops);
+            ops.internal::<CreateNetworkInterface, _>(&around);
+            ops.internal::<DeleteNetworkInterface, _>(&around);
+            ops.internal::<PrepareInterface, _>(&around);
+            ops.internal::<ResolveInterface, _>(&around);
+            ops.internal::<DescribeTargetGroups, _>(&around);
+            ops.internal::<RegisterTargets, _>(&around);
+            ops.internal::<DeregisterTargets, _>(&around);
+            ops.internal::<DescribeTargetHealth, _>(&around);
+            ops.internal::<CreateLogStream, _>(&around);
+            ops.internal::<PutLogEvents, _>(&around);
+        });
+        let driver = Driver::new(clock, DriverOptions::default());
+        for worker in ecs.workers(ops, around.reports.subscribe()) {
+            driver.start(worker);
+        }
+        Self { world, engine, around, driver }
+    }
+
+    /// Ends this process, so to speak, and begins another on the same state and engine.
+    async fn restart(self) -> Self {
+        let Self { world, engine, around, driver } = self;
+        driver.stop().await;
+        drop(driver);
+        Self::start(world.restart().await, engine, around)
+    }
+
+    async fn try_call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
+        self.world.call(&format!("ecs.{operation}"), input).await
+    }
+
+    async fn call(&self, operation: &str, input: Value) -> Value {
+        self.try_call(operation, input).await.unwrap()
+    }
+
+    async fn define(&self, image: &str) -> Value {
+        let log = json!({"logDriver": "awslogs", "options": {
+            "awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "web"}});
+        let container = json!({"name": "web", "image": image, "portMappings": [{"containerPort": 8080}],
+            "logConfiguration": log});
+        self.call(
+            "RegisterTaskDefinition",
+            json!({
+                "family": "web", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+                "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container],
+            }),
+        )
+        .await
+    }
+
+    /// Looks again after each commit and each second of the machine's own, until what is there is as it should be.
+    async fn until<T>(&self, what: &str, look: impl AsyncFn(&Self) -> Result<T, String>) -> T {
+        let wake = self.world.store.watch(&["ecs.task", "ecs.service", "ecs.log"]);
+        let mut last = String::new();
+        for _ in 0..200 {
+            match look(self).await {
+                Ok(found) => return found,
+                Err(seen) => last = seen,
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(100), wake.notified()).await;
+        }
+        panic!("{what}: at last {last}");
+    }
+
+    async fn task_is(&self, arn: &str, status: &str) -> Value {
+        self.until(status, async |bench: &Self| {
+            let found = bench.call("DescribeTasks", json!({"cluster": "c", "tasks": [arn]})).await;
+            let task = found["tasks"][0].clone();
+            if task["lastStatus"] == status { Ok(task) } else { Err(task.to_string()) }
+        })
+        .await
+    }
+
+    async fn service(&self) -> Value {
+        let found = self.call("DescribeServices", json!({"cluster": "c", "services": ["web"]})).await;
+        found["services"][0].clone()
+    }
+
+    async fn service_until(&self, what: &str, fine: impl Fn(&Value) -> bool) -> Value {
+        self.until(what, async |bench: &Self| {
+            let service = bench.service().await;
+            if fine(&service) { Ok(service) } else { Err(service.to_string()) }
+        })
+        .await
+    }
+
+    /// Addresses of targets in a state, once there are as many.
+    async fn targets(&self, state: &str, count: usize) -> Vec<String> {
+        self.until(state, async |bench: &Self| {
+            let all = bench.around.states();
+            let found: Vec<String> =
+                all.iter().filter(|(_, s)| s == state).map(|(id, _)| id.clone()).collect();
+            if found.len() == count { Ok(found) } else { Err(format!("{all:?}")) }
+        })
+        .await
+    }
+
+    fn runs(&self) -> usize {
+        self.engine.log().iter().filter(|line| line.starts_with("run ")).count()
+    }
+}
+
+fn network() -> Value {
+    json!({"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}})
+}
+
+fn run() -> Value {
+    json!({"cluster": "c", "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network(),
+        "clientToken": "once"})
+}
+
+fn service(desired: i32, balanced: bool) -> Value {
+    let mut input = json!({"cluster": "c", "serviceName": "web", "taskDefinition": "web", "desiredCount": desired,
+        "launchType": "FARGATE", "networkConfiguration": network()});
+    if balanced {
+        input["loadBalancers"] =
+            json!([{"targetGroupArn": GROUP, "containerName": "web", "containerPort": 8080}]);
+    }
+    input
+}
+
+fn id_of(arn: &str) -> TaskId {
+    arn.rsplit('/').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_runs_once_logs_and_ends_with_its_essential_container() {
+    let bench = Bench::new().await;
+    bench.define("nginx").await;
+    let started = bench.call("RunTask", run()).await;
+    assert_eq!(started["tasks"][0]["lastStatus"], "PROVISIONING");
+    let arn = started["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let again = bench.call("RunTask", run()).await;
+    assert_eq!(again["tasks"][0]["taskArn"], arn.as_str(), "the same token is the same task");
+    let task = bench.task_is(&arn, "RUNNING").await;
+    assert_eq!(task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"], "10.0.0.10");
+    assert_eq!(task["attachments"][0]["status"], "ATTACHED");
+
+    let id = id_of(&arn);
+    let spec = bench.engine.spec(&id).unwrap();
+    assert_eq!(spec.network.as_ref().unwrap().address, Some(Ipv4Addr::new(10, 0, 0, 10)));
+    assert_eq!(spec.rules.redirects.len(), 4, "credentials and names are redirected");
+    bench.engine.write(&id, "web", "hello");
+    let bench = bench.restart().await;
+    bench.engine.write(&id, "web", "world");
+    bench.engine.exit(&id, "web", 3);
+    let task = bench.task_is(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "EssentialContainerExited");
+    assert_eq!(task["stoppedReason"], "Essential container in task exited");
+    assert_eq!(task["containers"][0]["exitCode"], 3);
+    assert_eq!(*bench.around.lines.lock().unwrap(), ["stream web", "hello", "world"]);
+    assert_eq!(bench.engine.log().last().unwrap(), &format!("remove {id}"));
+    assert_eq!(bench.runs(), 1, "adopted, never started twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_start_says_why() {
+    let bench = Bench::new().await;
+    let reason = "manifest unknown".to_owned();
+    bench.engine.refuse_image("missing", Some(Error::NoImage { reference: "missing".into(), reason }));
+    bench.define("missing").await;
+    let arn = bench.call("RunTask", run()).await["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let task = bench.task_is(&arn, "STOPPED").await;
+    assert_eq!(task["stopCode"], "TaskFailedToStart");
+    let text = task["stoppedReason"].as_str().unwrap();
+    assert!(text.starts_with("CannotPullContainerError") && text.contains("manifest unknown"), "{text}");
+    assert_eq!(task["containers"][0]["reason"], text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_waits_for_health_and_drains_before_it_stops() {
+    let bench = Bench::new().await;
+    bench.define("one").await;
+    bench.call("CreateService", service(1, true)).await;
+    let first = bench.targets("initial", 1).await.remove(0);
+    bench.around.target(&first, Some("healthy"));
+    let stable =
+        bench.service_until("completed", |s| s["deployments"][0]["rolloutState"] == "COMPLETED").await;
+    assert_eq!((&stable["runningCount"], stable["deployments"].as_array().unwrap().len()), (&json!(1), 1));
+    let events = stable["events"].to_string();
+    for text in [
+        "has reached a steady state.",
+        "has started 1 tasks: (task ",
+        "registered 1 targets in (target-group ",
+    ] {
+        assert!(events.contains(text), "{text} in {events}");
+    }
+
+    bench.define("two").await;
+    bench.call("UpdateService", json!({"cluster": "c", "service": "web", "taskDefinition": "web:2"})).await;
+    let second = bench.targets("initial", 1).await.remove(0);
+    assert_eq!(bench.service().await["deployments"].as_array().unwrap().len(), 2);
+    assert!(
+        !bench.engine.log().iter().any(|line| line.starts_with("stop ")),
+        "the old task serves until then"
+    );
+    let bench = bench.restart().await;
+    bench.around.target(&second, Some("healthy"));
+    assert_eq!(bench.targets("draining", 1).await, [first.as_str()]);
+    assert!(
+        !bench.engine.log().iter().any(|line| line.starts_with("stop ")),
+        "an edge still sends it requests"
+    );
+    bench.around.target(&first, None);
+    let stable = bench.service_until("rolled", |s| s["deployments"].as_array().unwrap().len() == 1).await;
+    assert!(stable["taskDefinition"].as_str().unwrap().ends_with("web:2"));
+    assert_eq!(bench.engine.log().iter().filter(|line| line.starts_with("stop ")).count(), 1);
+    assert_eq!(bench.runs(), 2);
+
+    // An unhealthy task is replaced before it goes.
+    bench.around.target(&second, Some("unhealthy"));
+    let third = bench.targets("initial", 1).await.remove(0);
+    bench.around.target(&third, Some("healthy"));
+    assert_eq!(bench.targets("draining", 1).await, [second.as_str()]);
+    bench.around.target(&second, None);
+    let service = bench.service_until("healed", |s| s["events"][0].to_string().contains("steady")).await;
+    assert!(service["events"].to_string().contains("is unhealthy in (target-group"), "{service}");
+
+    assert_eq!(
+        fault(bench.try_call("DeleteService", json!({"cluster": "c", "service": "web"})).await),
+        "InvalidParameterException: The service cannot be stopped while it is scaled above 0."
+    );
+    bench.call("DeleteService", json!({"cluster": "c", "service": "web", "force": true})).await;
+    bench.targets("draining", 1).await;
+    bench.around.target(&third, None);
+    bench.service_until("inactive", |s| s["status"] == "INACTIVE").await;
+    bench.call("DeleteCluster", json!({"cluster": "c"})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_circuit_breaker_goes_back_to_what_worked() {
+    let bench = Bench::new().await;
+    bench.define("good").await;
+    let mut input = service(1, false);
+    let breaker =
+        json!({"enable": true, "rollback": true, "thresholdConfiguration": {"type": "COUNT", "value": 2}});
+    input["deploymentConfiguration"] = json!({"deploymentCircuitBreaker": breaker});
+    bench.call("CreateService", input).await;
+    bench.service_until("completed", |s| s["deployments"][0]["rolloutState"] == "COMPLETED").await;
+    let reason = "gone".to_owned();
+    bench.engine.refuse_image("bad", Some(Error::NoImage { reference: "bad".into(), reason }));
+    bench.define("bad").await;
+    bench.call("UpdateService", json!({"cluster": "c", "service": "web", "taskDefinition": "web:2"})).await;
+    let back = bench
+        .service_until("rolled back", |s| {
+            let primary = &s["deployments"][0];
+            primary["rolloutState"] == "COMPLETED"
+                && primary["taskDefinition"].as_str().unwrap().ends_with("web:1")
+                && s["events"].to_string().contains("rolling back to deployment")
+        })
+        .await;
+    assert_eq!(back["runningCount"], 1);
+    let told = bench
+        .call("ListServiceDeployments", json!({"cluster": "c", "service": "web", "status": ["STOPPED"]}))
+        .await;
+    let arn = told["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+    let described = bench.call("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]})).await;
+    assert_eq!(described["serviceDeployments"][0]["deploymentCircuitBreaker"]["status"], "TRIGGERED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_engine_says_nothing_about_tasks() {
+    let bench = Bench::new().await;
+    bench.define("nginx").await;
+    let arn = bench.call("RunTask", run()).await["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    bench.task_is(&arn, "RUNNING").await;
+    bench.engine.unreachable(true);
+    bench.call("StopTask", json!({"cluster": "c", "task": arn, "reason": "enough"})).await;
+    let task = bench.task_is(&arn, "STOPPING").await;
+    assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
+    bench.engine.unreachable(false);
+    bench.task_is(&arn, "STOPPED").await;
+}
+
+#[tokio::test]
+async fn mistakes_are_told() {
+    let bench = Bench::new().await;
+    bench.define("nginx").await;
+    let check = async |operation: &str, input: Value, expected: &str| {
+        let told = fault(bench.try_call(operation, input).await);
+        assert!(told.starts_with(expected), "{operation}: {told}");
+    };
+    let with = |mut input: Value, name: &str, value: Value| {
+        input[name] = value;
+        input
+    };
+    check("RunTask", with(run(), "cluster", json!("d")), "ClusterNotFoundException: Cluster not found.")
+        .await;
+    check(
+        "RunTask",
+        with(run(), "taskDefinition", json!("no")),
+        "ClientException: TaskDefinition not found.",
+    )
+    .await;
+    check("RunTask", with(run(), "count", json!(11)), "InvalidParameterException: Count must be").await;
+    check(
+        "RunTask",
+        with(run(), "networkConfiguration", Value::Null),
+        "InvalidParameterException: Network Configuration must",
+    )
+    .await;
+    let over = json!({"containerOverrides": [{"name": "db"}]});
+    check(
+        "RunTask",
+        with(run(), "overrides", over),
+        "InvalidParameterException: Override for container named db",
+    )
+    .await;
+    check(
+        "StopTask",
+        json!({"cluster": "c", "task": "0"}),
+        "InvalidParameterException: The referenced task was not found.",
+    )
+    .await;
+    check(
+        "UpdateService",
+        json!({"cluster": "c", "service": "x"}),
+        "ServiceNotFoundException: Service not found.",
+    )
+    .await;
+    let lb = json!([{"targetGroupArn": GROUP, "containerName": "web", "containerPort": 81}]);
+    check(
+        "CreateService",
+        with(service(1, false), "loadBalancers", lb),
+        "InvalidParameterException: The container web did not have a container port 81",
+    )
+    .await;
+    let controller = json!({"type": "CODE_DEPLOY"});
+    check(
+        "CreateService",
+        with(service(1, false), "deploymentController", controller),
+        "ClientException: Deployment controller 'CODE_DEPLOY'",
+    )
+    .await;
+    check(
+        "DescribeTaskDefinition",
+        json!({"taskDefinition": "web:9"}),
+        "ClientException: Unable to describe task definition.",
+    )
+    .await;
+    let missing = bench.call("DescribeServices", json!({"cluster": "c", "services": ["x"]})).await;
+    assert_eq!(missing["failures"][0]["reason"], "MISSING");
+    bench.call("CreateService", service(0, false)).await;
+    check(
+        "CreateService",
+        service(0, false),
+        "InvalidParameterException: Creation of service was not idempotent.",
+    )
+    .await;
+    check("DeleteCluster", json!({"cluster": "c"}), "ClusterContainsServicesException").await;
+}
