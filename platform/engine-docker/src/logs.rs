@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use engine::{LogLine, LogPosition, LogStream, Result, TaskId, limits};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -93,6 +93,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn piece(text: &str) -> LogOutput {

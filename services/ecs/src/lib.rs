@@ -31,7 +31,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api::ecs::*;
-use engine::Engine;
+use engine::{Engine, NetworkSpec};
 use kernel::{Clock, Cx, Entropy, Fault, Ops, ids};
 use store::Store;
 use tokio::sync::{Notify, watch};
@@ -56,13 +56,15 @@ pub struct Options {
     pub trust: Option<Trust>,
     /// How long a task without any check must run before it counts as healthy: 40 seconds on AWS.
     pub settle: Duration,
+    /// The network that tasks in bridge mode share.
+    pub bridge: NetworkSpec,
 }
 
 impl Options {
-    /// AWS's ways, with a registry at this address.
-    pub fn new(registry: impl Into<String>) -> Self {
+    /// AWS's ways, with a registry at this address and this network for bridge mode.
+    pub fn new(registry: impl Into<String>, bridge: NetworkSpec) -> Self {
         let registry = Registry { address: registry.into(), pull: engine::PullPolicy::Default };
-        Self { registry, trust: None, settle: Duration::from_secs(40) }
+        Self { registry, trust: None, settle: Duration::from_secs(40), bridge }
     }
 }
 
@@ -151,13 +153,19 @@ impl Ecs {
     /// `health` changes whenever the edge reports, for targets' health and draining are read from that.
     pub fn workers<T: Send + Sync + 'static>(
         self: &Arc<Self>,
-        ops: Arc<Ops>,
+        ops: &Arc<Ops>,
         mut health: watch::Receiver<T>,
     ) -> Vec<Arc<dyn work::Worker>> {
-        let _ = self.ops.set(ops);
+        let _ = self.ops.set(ops.clone());
         let this = Arc::downgrade(self);
+        // A target that is drained is removed from its group: that is a commit.
+        let groups = self.store.watch(&["elb.target-group"]);
         tokio::spawn(async move {
-            while health.changed().await.is_ok() {
+            loop {
+                tokio::select! {
+                    changed = health.changed() => if changed.is_err() { return },
+                    () = groups.notified() => {}
+                }
                 let Some(this) = this.upgrade() else { return };
                 this.health.send_modify(|count| *count += 1);
                 this.nudged.notify_one();

@@ -1,6 +1,6 @@
 //! The steps of a task's life, from its interface to its last trace.
 use api::elb::TargetDescription;
-use engine::{NetworkSpec, PrepareInterface, Rules, TaskSpec, TaskState};
+use engine::{PrepareInterface, Rules, TaskSpec, TaskState};
 use kernel::{Cx, Fault, Grant, ids};
 use store::{Batch, Key};
 
@@ -10,11 +10,6 @@ use crate::launch::{self, Surroundings};
 use crate::names::EC2_INSTANCE;
 use crate::records::{Definition, Interface, LogMark, Place, Status, Target, Task};
 use crate::{Ecs, TASKS, follow, limits};
-
-/// The network that bridge-mode tasks share.
-const BRIDGE: &str = "ecs-bridge";
-/// The range it should have.
-const BRIDGE_RANGE: &str = "172.29.0.0/16";
 
 /// Why a task cannot start: what its owner reads. Anything else is tried again.
 enum Refusal {
@@ -444,9 +439,7 @@ impl Actor {
 
 impl Ecs {
     async fn bridge(&self) -> Result<engine::Network> {
-        let wanted =
-            BRIDGE_RANGE.parse().map_err(|e: engine::cidr::NotACidr| Error::Client(e.to_string()))?;
-        Ok(self.engine.ensure_network(NetworkSpec { name: BRIDGE.into(), wanted }).await?)
+        Ok(self.engine.ensure_network(self.options.bridge.clone()).await?)
     }
 
     /// An address of the shared network, kept with the task before anything else uses it.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface};
 use api::elb::{self, DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
 use api::logs::{self, CreateLogStream, PutLogEvents};
-use engine::{Engine, Error, Network, PrepareInterface, Prepared, ResolveInterface, Rules, TaskId};
+use engine::{
+    Engine, Error, Network, NetworkSpec, PrepareInterface, Prepared, ResolveInterface, Rules, TaskId,
+};
 use kernel::{Access, Cx, Fault, Handle, Ops};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World, fault};
@@ -45,7 +47,7 @@ impl Around {
         let address = address
             .ok_or_else(|| Fault::client("InvalidNetworkInterfaceID.NotFound", "no such interface"))?;
         let wanted = "10.0.0.0/16".parse().unwrap();
-        let spec = engine::NetworkSpec { name: "vpc-1".into(), wanted };
+        let spec = NetworkSpec { name: "vpc-1".into(), wanted };
         let network: Network = self.engine.ensure_network(spec).await.unwrap();
         Ok(Prepared { network, address, subnet: wanted, rules: Rules::open() })
     }
@@ -147,7 +149,8 @@ impl Bench {
     }
 
     fn start(mut world: World, engine: Arc<FakeEngine>, around: Arc<Around>) -> Self {
-        let options = Options { settle: Duration::ZERO, ..Options::new("127.0.0.1:4566") };
+        let bridge = NetworkSpec { name: "bridge".into(), wanted: "172.29.0.0/16".parse().unwrap() };
+        let options = Options { settle: Duration::ZERO, ..Options::new("127.0.0.1:4566", bridge) };
         let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
         let ecs = Ecs::new(world.store.clone(), engine.clone(), clock.clone(), entropy, options);
         let ops = world.serve(|ops: &mut Ops| {
@@ -164,7 +167,7 @@ impl Bench {
             ops.internal::<PutLogEvents, _>(&around);
         });
         let driver = Driver::new(clock, DriverOptions::default());
-        for worker in ecs.workers(ops, around.reports.subscribe()) {
+        for worker in ecs.workers(&ops, around.reports.subscribe()) {
             driver.start(worker);
         }
         Self { world, engine, around, driver }
