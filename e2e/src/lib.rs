@@ -5,6 +5,7 @@
 //! environment that `longshore env` prints. The suite expects what `scripts/setup --for test` installs.
 
 pub mod client;
+pub mod release;
 mod server;
 mod wait;
 

@@ -68,9 +68,25 @@ impl Server {
         self.signal(Signal::SIGTERM);
     }
 
+    /// `kill -9` of the edge alone, by the lock that it holds on its folder.
+    pub fn kill_edge(&self) {
+        let lock =
+            std::fs::canonicalize(self.data().join("edge/lock")).unwrap_or_else(|e| panic!("no edge: {e}"));
+        let inode =
+            std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(lock).unwrap_or_else(|e| panic!("{e}")));
+        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let held = locks.lines().find(|line| {
+            line.split_whitespace().nth(5).is_some_and(|file| file.ends_with(&format!(":{inode}")))
+        });
+        let pid = held
+            .and_then(|line| line.split_whitespace().nth(4)?.parse().ok())
+            .unwrap_or_else(|| panic!("nobody holds the edge's lock"));
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+
     fn signal(&mut self, signal: Signal) {
         if let Some(mut child) = self.child.take() {
-            drop(kill(Pid::from_raw(child.id().cast_signed()), signal));
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
             drop(child.wait());
         }
     }

@@ -1,2 +1,4 @@
 //! Every test is named for what must be shown; `scripts/test` runs them with the release binary.
 //! One binary, so that the suite links once.
+
+mod release;

@@ -93,6 +93,7 @@ impl Plane {
         let ops = Arc::new(ops);
 
         let mut workers: Vec<Arc<dyn Worker>> = Vec::new();
+        workers.push(Arc::new(store::Forget::new(store.clone(), c())));
         workers.extend(iam.workers());
         workers.extend(s3.workers());
         workers.extend(logs.workers());
