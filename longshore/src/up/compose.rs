@@ -7,6 +7,7 @@ use codebuild::CodeBuild;
 use codepipeline::CodePipeline;
 use ec2::Ec2;
 use ecr::Ecr;
+use elb::Elb;
 use engine::{Cidr, Engine, NetworkSpec};
 use engine_docker::Docker;
 use events::Events;
@@ -76,6 +77,7 @@ impl Plane {
         });
         let ec2 = Ec2::new(store.clone(), engine.clone(), c(), e());
         let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
+        let elb = Elb::new(store.clone(), hub.clone(), balancer_range(&options.lb_cidr)?, c(), e());
         let codebuild =
             CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
         let codepipeline = CodePipeline::new(store.clone(), c(), e());
@@ -88,6 +90,7 @@ impl Plane {
         acm.register(&mut ops);
         ec2.register(&mut ops);
         ecr.register(&mut ops);
+        elb.register(&mut ops);
         codebuild.register(&mut ops);
         codepipeline.register(&mut ops);
         let ops = Arc::new(ops);
@@ -100,6 +103,7 @@ impl Plane {
         workers.extend(events.workers(&ops));
         workers.extend(acm.workers(&ops));
         workers.extend(ecr.workers());
+        workers.extend(elb.workers(&ops));
         workers.extend(codebuild.workers(&ops));
         workers.extend(codepipeline.workers(&ops));
 
@@ -188,4 +192,14 @@ fn builds(options: &Up, config: &Config, trusted: &trust::Files) -> Result<codeb
         registry: Some(options.listen.to_string()),
         trust: Some(codebuild::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) }),
     })
+}
+
+/// The range out of which load balancers get their addresses.
+fn balancer_range(text: &str) -> Result<elb::Range, Exit> {
+    let wrong = || Exit::configuration(format!("--lb-cidr '{text}' is no range of loopback addresses such as 127.42.0.0/16, of 8 to 30 bits"));
+    let range: Cidr = text.parse().map_err(|_| wrong())?;
+    if !(8..=30).contains(&range.prefix()) {
+        return Err(wrong());
+    }
+    Ok(elb::Range { network: range.first(), bits: range.prefix() })
 }

@@ -90,8 +90,8 @@ impl Access {
 /// A policy that is attached to a resource (S3 bucket, ECR repository).
 #[derive(Clone, Debug)]
 pub struct ResourcePolicy {
-    /// The policy's JSON.
-    pub document: String,
+    /// The policy's JSON, if the resource has one: without one it still belongs to an account.
+    pub document: Option<String>,
     /// The account that owns the resource.
     pub account: String,
 }

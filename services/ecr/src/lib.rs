@@ -99,7 +99,7 @@ impl Ecr {
         let mut access = Access::new(action, Self::arn(cx, repository));
         let row: Option<Row<Repository>> = self.store.get(&Self::key(cx, repository)).await?;
         let policy = row.and_then(|row| row.value.policy);
-        access.policy = policy.map(|document| ResourcePolicy { document, account: cx.account().to_owned() });
+        access.policy = Some(ResourcePolicy { document: policy, account: cx.account().to_owned() });
         Ok(access)
     }
 

@@ -107,7 +107,8 @@ impl Iam {
         let context = context(cx, access, standing, self.now());
         let request =
             Request { who: &cx.caller, action: access.action, resource: &access.resource, context: &context };
-        let resource = match access.policy.as_ref().map(|policy| self.directory.document(&policy.document)) {
+        let document = access.policy.as_ref().and_then(|policy| policy.document.as_deref());
+        let resource = match document.map(|document| self.directory.document(document)) {
             // Nobody is let by what cannot be read; the root user must be able to mend it.
             Some(Err(Error::Malformed(_))) if cx.caller.kind == PrincipalKind::Root => None,
             read => read.transpose()?,

@@ -131,12 +131,9 @@ impl Bucket {
     }
 
     fn policy_for(&self, cx: &Cx) -> Option<ResourcePolicy> {
-        // An absent policy still says whose the bucket is: another account's principal needs one that allows it.
-        let document =
-            self.policy.clone().unwrap_or_else(|| r#"{"Version":"2012-10-17","Statement":[]}"#.into());
         let stranger = cx.caller.kind == PrincipalKind::Anonymous || cx.account() != self.account;
-        let hidden = stranger && self.public_access.restrict && is_public(&document);
-        let document = if hidden { r#"{"Version":"2012-10-17","Statement":[]}"#.into() } else { document };
+        let hidden = |document: &String| stranger && self.public_access.restrict && is_public(document);
+        let document = self.policy.clone().filter(|document| !hidden(document));
         Some(ResourcePolicy { document, account: self.account.clone() })
     }
 }

@@ -35,7 +35,7 @@ impl Handle<AssumeRole> for Iam {
         access.policy = self
             .role_by_arn(&input.role_arn)
             .await?
-            .map(|role| ResourcePolicy { document: role.trust, account: cx.account().to_owned() });
+            .map(|role| ResourcePolicy { document: Some(role.trust), account: cx.account().to_owned() });
         Ok(vec![access])
     }
 

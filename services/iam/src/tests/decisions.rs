@@ -67,7 +67,7 @@ async fn every_call_is_decided() {
     assert!(nobody.authorize(&[Access::new("s3:GetObject", "arn:aws:s3:::b/k")]).await.is_err());
     // What cannot be read lets nobody but the root user, who must be able to mend it.
     let mut unreadable = bucket(r#""*""#, ACCOUNT);
-    unreadable.policy.iter_mut().for_each(|policy| policy.document = "{}".into());
+    unreadable.policy.iter_mut().for_each(|policy| policy.document = Some("{}".into()));
     assert!(nobody.authorize(std::slice::from_ref(&unreadable)).await.is_err());
     assert!(setup.world.cx().authorize(&[unreadable]).await.is_ok());
     for (access, allowed) in [
@@ -86,7 +86,7 @@ fn bucket(principal: &str, account: &str) -> Access {
     let document = format!(
         r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{principal},"Action":"s3:*","Resource":"arn:aws:s3:::b/*"}}}}"#
     );
-    let policy = Some(ResourcePolicy { document, account: account.into() });
+    let policy = Some(ResourcePolicy { document: Some(document), account: account.into() });
     Access { policy, ..Access::new("s3:GetObject", "arn:aws:s3:::b/k") }
 }
 
