@@ -7,13 +7,15 @@ use codebuild::CodeBuild;
 use codepipeline::CodePipeline;
 use ec2::Ec2;
 use ecr::Ecr;
+use ecs::Ecs;
 use elb::Elb;
-use engine::{Cidr, Engine, NetworkSpec};
+use engine::{Cidr, Engine, NetworkSpec, PullPolicy};
 use engine_docker::Docker;
 use events::Events;
 use iam::Iam;
 use kernel::{Entropy, Face, Ops};
 use logs::Logs;
+use route53::Route53;
 use rustls::ServerConfig;
 use s3::S3;
 use snapshot::Hub;
@@ -78,6 +80,8 @@ impl Plane {
         let ec2 = Ec2::new(store.clone(), engine.clone(), c(), e());
         let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
         let elb = Elb::new(store.clone(), hub.clone(), balancer_range(&options.lb_cidr)?, c(), e());
+        let route53 = Route53::new(store.clone(), hub.clone(), c(), e());
+        let ecs = Ecs::new(store.clone(), engine.clone(), c(), e(), tasks(options, config, &trusted)?);
         let codebuild =
             CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
         let codepipeline = CodePipeline::new(store.clone(), c(), e());
@@ -91,6 +95,8 @@ impl Plane {
         ec2.register(&mut ops);
         ecr.register(&mut ops);
         elb.register(&mut ops);
+        route53.register(&mut ops);
+        ecs.register(&mut ops);
         codebuild.register(&mut ops);
         codepipeline.register(&mut ops);
         let ops = Arc::new(ops);
@@ -104,11 +110,14 @@ impl Plane {
         workers.extend(acm.workers(&ops));
         workers.extend(ecr.workers());
         workers.extend(elb.workers(&ops));
+        workers.extend(route53.workers());
+        workers.extend(ecs.workers(ops.clone(), hub.reports()));
         workers.extend(codebuild.workers(&ops));
         workers.extend(codepipeline.workers(&ops));
 
         // The first that claims a request serves it; S3 takes what is left.
-        let faces: Vec<Arc<dyn Face>> = vec![iam.face(), Arc::new(ecr.face()), s3.face()];
+        let faces: Vec<Arc<dyn Face>> =
+            vec![iam.face(), Arc::new(ecs.metadata()), Arc::new(ecr.face()), s3.face()];
         let auth = Auth { authority: iam.clone(), clock: c() };
         let tls = tls::config(ca, c(), e()).map_err(|e| failed(&e))?;
         let driver = Driver::new(c(), work::Options::default());
@@ -194,9 +203,30 @@ fn builds(options: &Up, config: &Config, trusted: &trust::Files) -> Result<codeb
     })
 }
 
+fn tasks(options: &Up, config: &Config, trusted: &trust::Files) -> Result<ecs::Options, Exit> {
+    let mut tasks = ecs::Options::new(options.listen.to_string());
+    tasks.trust = Some(ecs::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) });
+    tasks.registry.pull = match config.image_pull_behavior.as_deref() {
+        None | Some("default") => PullPolicy::Default,
+        Some("always") => PullPolicy::Always,
+        Some("once") => PullPolicy::Once,
+        Some("prefer-cached") => PullPolicy::PreferCached,
+        Some(other) => {
+            return Err(Exit::configuration(format!(
+                "image-pull-behavior '{other}' is not one of default, always, once, prefer-cached"
+            )));
+        }
+    };
+    Ok(tasks)
+}
+
 /// The range out of which load balancers get their addresses.
 fn balancer_range(text: &str) -> Result<elb::Range, Exit> {
-    let wrong = || Exit::configuration(format!("--lb-cidr '{text}' is no range of loopback addresses such as 127.42.0.0/16, of 8 to 30 bits"));
+    let wrong = || {
+        Exit::configuration(format!(
+            "--lb-cidr '{text}' is no range of loopback addresses such as 127.42.0.0/16, of 8 to 30 bits"
+        ))
+    };
     let range: Cidr = text.parse().map_err(|_| wrong())?;
     if !(8..=30).contains(&range.prefix()) {
         return Err(wrong());
