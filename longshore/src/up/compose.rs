@@ -111,7 +111,7 @@ impl Plane {
         workers.extend(ecr.workers());
         workers.extend(elb.workers(&ops));
         workers.extend(route53.workers());
-        workers.extend(ecs.workers(ops.clone(), hub.reports()));
+        workers.extend(ecs.workers(&ops, hub.reports()));
         workers.extend(codebuild.workers(&ops));
         workers.extend(codepipeline.workers(&ops));
 
@@ -204,7 +204,8 @@ fn builds(options: &Up, config: &Config, trusted: &trust::Files) -> Result<codeb
 }
 
 fn tasks(options: &Up, config: &Config, trusted: &trust::Files) -> Result<ecs::Options, Exit> {
-    let mut tasks = ecs::Options::new(options.listen.to_string());
+    let bridge = NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) };
+    let mut tasks = ecs::Options::new(options.listen.to_string(), bridge);
     tasks.trust = Some(ecs::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) });
     tasks.registry.pull = match config.image_pull_behavior.as_deref() {
         None | Some("default") => PullPolicy::Default,
