@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use acm::{Acm, Ca};
 use codebuild::CodeBuild;
+use codecommit::CodeCommit;
 use codepipeline::CodePipeline;
 use ec2::Ec2;
 use ecr::Ecr;
@@ -78,6 +79,7 @@ impl Plane {
             ca: ca.clone(),
         });
         let ec2 = Ec2::new(store.clone(), engine.clone(), c(), e());
+        let codecommit = CodeCommit::new(store.clone(), c(), e());
         let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
         let elb = Elb::new(store.clone(), hub.clone(), balancer_range(&options.lb_cidr)?, c(), e());
         let route53 = Route53::new(store.clone(), hub.clone(), c(), e());
@@ -93,6 +95,7 @@ impl Plane {
         events.register(&mut ops);
         acm.register(&mut ops);
         ec2.register(&mut ops);
+        codecommit.register(&mut ops);
         ecr.register(&mut ops);
         elb.register(&mut ops);
         route53.register(&mut ops);
@@ -108,6 +111,7 @@ impl Plane {
         workers.extend(logs.workers());
         workers.extend(events.workers(&ops));
         workers.extend(acm.workers(&ops));
+        workers.extend(codecommit.workers());
         workers.extend(ecr.workers());
         workers.extend(elb.workers(&ops));
         workers.extend(route53.workers());
@@ -117,7 +121,7 @@ impl Plane {
 
         // The first that claims a request serves it; S3 takes what is left.
         let faces: Vec<Arc<dyn Face>> =
-            vec![iam.face(), Arc::new(ecs.metadata()), Arc::new(ecr.face()), s3.face()];
+            vec![iam.face(), Arc::new(ecs.metadata()), codecommit.face(), Arc::new(ecr.face()), s3.face()];
         let auth = Auth { authority: iam.clone(), clock: c() };
         let tls = tls::config(ca, c(), e()).map_err(|e| failed(&e))?;
         let driver = Driver::new(c(), work::Options::default());
