@@ -2,21 +2,14 @@
 use std::collections::BTreeMap;
 
 use api::route53 as r;
-use hickory_proto::rr::{RData, RecordType};
 
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::names::{bare, domain, within};
-use crate::records::{Data, RecordSet, Zone};
+use crate::records::{Data, RecordSet, Zone, reversed};
+use crate::{limits, value};
 
 /// A zone's record sets in their order.
 pub type Sets = BTreeMap<(String, String), RecordSet>;
-
-/// Types that are served; the others of AWS's need DNSSEC or are obsolete.
-const TYPES: &[&str] = &[
-    "SOA", "A", "TXT", "NS", "CNAME", "MX", "NAPTR", "PTR", "SRV", "AAAA", "CAA", "TLSA", "SSHFP", "SVCB",
-    "HTTPS",
-];
 
 /// Applies a batch to the record sets; the error names everything that is wrong.
 pub fn apply(zone: &Zone, sets: &mut Sets, changes: &[r::Change]) -> Result<()> {
@@ -100,13 +93,13 @@ fn conflicts(zone: &Zone, sets: &Sets) -> Vec<String> {
     let mut wrong = Vec::new();
     for set in sets.values() {
         let (name, kind) = (&set.name, &set.kind);
-        let beside = sets.values().any(|other| other.name == *name && other.kind != *kind);
+        let beside = || at(sets, name).any(|other| other.kind != *kind);
         if kind == "CNAME" && *name == zone.name {
             wrong.push(format!(
                 "RRSet of type CNAME with DNS name {name} is not permitted at apex in zone {}",
                 zone.name
             ));
-        } else if kind == "CNAME" && beside {
+        } else if kind == "CNAME" && beside() {
             wrong.push(format!(
                 "RRSet of type CNAME with DNS name {name} is not permitted as it conflicts with other records with the same DNS name in zone {}",
                 zone.name
@@ -116,19 +109,48 @@ fn conflicts(zone: &Zone, sets: &Sets) -> Vec<String> {
             wrong
                 .push(format!("RRSet of type SOA with DNS name {name} is only permitted at the zone's apex"));
         }
-        if let Data::Alias { zone: target_zone, name: target, .. } = &set.data {
-            let own = target_zone == &zone.id;
-            let key = (crate::records::reversed(target), kind.clone());
-            let tried =
-                format!("Tried to create an alias that targets {target}, type {kind} in zone {target_zone}");
-            if own && (!sets.contains_key(&key) || target == name) {
-                wrong.push(format!("{tried}, but the alias target name was not found"));
-            } else if !own && !target.ends_with(".elb.amazonaws.com.") {
-                wrong.push(format!("{tried}, but that target was not found: an alias names a load balancer or a record set of its own zone"));
-            }
-        }
+        wrong.extend(astray(zone, sets, set));
     }
     wrong
+}
+
+/// The record sets of a name.
+fn at<'a>(sets: &'a Sets, name: &str) -> impl Iterator<Item = &'a RecordSet> {
+    let order = reversed(name);
+    let from = sets.range((order.clone(), String::new())..);
+    from.take_while(move |((other, _), _)| *other == order).map(|(_, set)| set)
+}
+
+/// Why the edge would have no answer for an alias, if so.
+fn astray(zone: &Zone, sets: &Sets, set: &RecordSet) -> Option<String> {
+    let Data::Alias { zone: target_zone, name: target, .. } = &set.data else { return None };
+    let kind = &set.kind;
+    let because = |why: &str| {
+        Some(format!(
+            "Tried to create an alias that targets {target}, type {kind} in zone {target_zone}, but {why}"
+        ))
+    };
+    if matches!(&**kind, "CNAME" | "NS" | "SOA") {
+        return because("record sets of that type cannot be aliases: give ResourceRecords instead");
+    }
+    if *target_zone == zone.id {
+        return match at(sets, target).find(|other| other.kind == *kind).map(|other| &other.data) {
+            None => because("the alias target name was not found"),
+            Some(Data::Alias { zone: next, .. }) if *next == zone.id => {
+                because("the alias target is an alias itself: name its target instead")
+            }
+            Some(_) => None,
+        };
+    }
+    if !(target.ends_with(".amazonaws.com.") && target.contains(".elb.")) {
+        return because(
+            "that target was not found: an alias names a load balancer or a record set of its own zone",
+        );
+    }
+    match &**kind {
+        "A" | "AAAA" => None,
+        _ => because("a load balancer has no records of that type: use A or AAAA"),
+    }
 }
 
 fn record_set(zone: &Zone, given: &r::ResourceRecordSet) -> Result<RecordSet> {
@@ -139,10 +161,10 @@ fn record_set(zone: &Zone, given: &r::ResourceRecordSet) -> Result<RecordSet> {
     if !within(&name, &zone.name) {
         return wrong(format!("RRSet with DNS name {name} is not permitted in zone {}", zone.name));
     }
-    if !TYPES.contains(&&*kind) {
+    if !value::TYPES.contains(&&*kind) {
         return Err(Error::unserved(
             &format!("Record type '{kind}'"),
-            &format!("use one of {}", TYPES.join(", ")),
+            &format!("use one of {}", value::TYPES.join(", ")),
         ));
     }
     let records = given.resource_records.as_deref().unwrap_or_default();
@@ -175,8 +197,8 @@ fn values(name: &str, kind: &str, records: &[r::ResourceRecord]) -> Result<Vec<S
     let mut values: Vec<String> = Vec::with_capacity(records.len());
     for record in records {
         let value = record.value.trim();
-        if let Err(why) = check(kind, value) {
-            wrong.push(format!("Invalid Resource Record: '{why}' in {name} {kind} '{value}'"));
+        if let Err(why) = value::check(kind, value) {
+            wrong.push(format!("Invalid Resource Record: '{why}' in {name} {kind}"));
         } else if values.iter().any(|held| held == value) {
             wrong.push(format!("Duplicate Resource Record: '{value}' in {name} {kind}"));
         }
@@ -189,38 +211,6 @@ fn values(name: &str, kind: &str, records: &[r::ResourceRecord]) -> Result<Vec<S
         wrong.push(format!("{name} {kind} must have exactly one value"));
     }
     if wrong.is_empty() { Ok(values) } else { Err(Error::Batch(wrong)) }
-}
-
-/// As the edge reads it, so that what is stored can be served; TXT besides in quotation marks, as AWS wants it.
-fn check(kind: &str, value: &str) -> std::result::Result<(), String> {
-    if kind == "TXT" {
-        text(value)?;
-    }
-    let parsed: RecordType = kind.parse().map_err(|_| "the type is not known".to_owned())?;
-    RData::try_from_str(parsed, value).map(drop).map_err(|e| e.to_string())
-}
-
-fn text(value: &str) -> std::result::Result<(), String> {
-    let wrong = || "TXTRDATA must be enclosed in quotation marks, at most 255 characters each".to_owned();
-    let (mut inside, mut length, mut any) = (false, 0, false);
-    let mut characters = value.chars();
-    while let Some(c) = characters.next() {
-        match (inside, c) {
-            (true, '"') => inside = false,
-            (true, '\\') => {
-                characters.next();
-                length += 1;
-            }
-            (true, _) => length += 1,
-            (false, '"') => (inside, any, length) = (true, true, 0),
-            (false, ' ' | '\t') => {}
-            (false, _) => return Err(wrong()),
-        }
-        if length > 255 {
-            return Err(wrong());
-        }
-    }
-    if any && !inside { Ok(()) } else { Err(wrong()) }
 }
 
 fn refuse_unserved(given: &r::ResourceRecordSet) -> Result<()> {

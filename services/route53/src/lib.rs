@@ -12,8 +12,9 @@ mod publish;
 mod records;
 #[cfg(test)]
 mod tests;
+mod value;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use api::route53::*;
 use kernel::{Clock, Cx, Entropy, Ops, ids};
@@ -23,7 +24,6 @@ use store::{Row, Store};
 pub use error::Error;
 use error::Result;
 use names::{bare, scope};
-use publish::Published;
 use records::{Change, Zone};
 
 /// The service.
@@ -32,13 +32,14 @@ pub struct Route53 {
     hub: Arc<Hub>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    published: Published,
+    /// Changes up to this sequence of the store are in what was published.
+    published: AtomicU64,
 }
 
 impl Route53 {
     /// The service over a state and the edge's hub.
     pub fn new(store: Store, hub: Arc<Hub>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
-        Arc::new(Self { store, hub, clock, entropy, published: Published::default() })
+        Arc::new(Self { store, hub, clock, entropy, published: AtomicU64::new(0) })
     }
 
     /// What it serves.
@@ -61,7 +62,7 @@ impl Route53 {
 
     /// Its background work.
     pub fn workers(self: &Arc<Self>) -> Vec<Arc<dyn work::Worker>> {
-        vec![Arc::new(publish::Publish(self.clone()))]
+        vec![Arc::new(publish::Publish(self.clone())), Arc::new(publish::Settle(self.clone()))]
     }
 
     async fn zone(&self, cx: &Cx, id: &str) -> Result<Row<Zone>> {
@@ -72,15 +73,15 @@ impl Route53 {
     /// A change to be kept in the batch that makes it.
     fn change(&self, comment: Option<&String>) -> Change {
         let id = format!("C{}", ids::upper(&*self.entropy, 20));
-        Change { id, submitted: self.clock.now(), comment: comment.cloned() }
+        Change { id, submitted: self.clock.now(), comment: comment.cloned(), synced: false }
     }
 }
 
 /// A change as it is read back.
-fn shown_change(change: &Change, in_sync: bool) -> ChangeInfo {
+fn shown_change(change: &Change) -> ChangeInfo {
     ChangeInfo {
         id: format!("/change/{}", change.id),
-        status: if in_sync { "INSYNC" } else { "PENDING" }.into(),
+        status: if change.synced { "INSYNC" } else { "PENDING" }.into(),
         submitted_at: change.submitted,
         comment: change.comment.clone(),
     }

@@ -18,3 +18,5 @@ pub const RECORDS_PAGE: usize = 300;
 pub const TAGS: usize = 10;
 /// How long a change can be asked for, in hours.
 pub const CHANGE_HOURS: i64 = 24;
+/// Changes that one pass of a worker looks at.
+pub const PASS: usize = 200;

@@ -1,4 +1,5 @@
 //! Domain names, ids and ARNs.
+use hickory_proto::rr::Name;
 use kernel::{Access, Arn, Cx};
 use store::Key;
 
@@ -24,7 +25,8 @@ pub fn on_all(action: &'static str) -> Vec<Access> {
     vec![Access::new(action, "*")]
 }
 
-/// A name in lower case with its trailing dot; `\052` is `*`.
+/// A name in lower case with its trailing dot; `\052` is `*`. The edge's parser has the last word: a name that it
+/// could not read would spoil a whole snapshot.
 pub fn domain(given: &str) -> Result<String> {
     let wrong = || Error::Domain(given.to_owned());
     let text = given.to_ascii_lowercase().replace("\\052", "*");
@@ -33,7 +35,7 @@ pub fn domain(given: &str) -> Result<String> {
         let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'/' | b'@');
         !label.is_empty() && label.len() <= 63 && label.bytes().all(plain)
     };
-    if text.len() > 253 || !text.split('.').all(label) {
+    if text.len() > 253 || !text.split('.').all(label) || Name::from_ascii(text).is_err() {
         return Err(wrong());
     }
     Ok(format!("{text}."))

@@ -59,7 +59,7 @@ pub enum Data {
 }
 
 impl Record for RecordSet {
-    const TABLE: &'static str = "route53.record-set";
+    const TABLE: &'static str = "route53.record";
 }
 
 impl RecordSet {
@@ -85,10 +85,23 @@ pub struct Change {
     pub submitted: Timestamp,
     /// For people.
     pub comment: Option<String>,
+    /// The edge serves it, once and for all.
+    #[serde(default)]
+    pub synced: bool,
+}
+
+impl Change {
+    /// The index of changes that are not served yet.
+    pub const PENDING: &'static str = "pending";
 }
 
 impl Record for Change {
     const TABLE: &'static str = "route53.change";
+    const INDEXES: &'static [&'static str] = &[Self::PENDING];
+
+    fn indexes(&self) -> Vec<(&'static str, String)> {
+        if self.synced { Vec::new() } else { vec![(Self::PENDING, String::new())] }
+    }
 }
 
 /// That a caller reference is taken; key (account, "", reference).

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use snapshot::{Balancing, Hub, Platform, Report};
+use snapshot::{Balancing, Data, Hub, Platform, Report};
 use testkit::{World, fault};
 
 use crate::Route53;
@@ -14,7 +14,10 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        let mut world = World::new().await;
+        Self::over(World::new().await)
+    }
+
+    fn over(mut world: World) -> Self {
         let hub = Hub::new();
         hub.publish(Balancing::default());
         let route53 =
@@ -60,6 +63,17 @@ impl Rig {
     async fn publish(&self) {
         self.route53.workers().remove(0).run().await.unwrap();
     }
+
+    /// The edge says what it serves, and the service hears it.
+    async fn serves(&self, applied: u64) {
+        self.hub.report(Report { applied, ..Report::default() });
+        self.route53.workers().remove(1).run().await.unwrap();
+    }
+
+    async fn status(&self, change: &Value) -> Value {
+        let found = self.call("GetChange", json!({"Id": change["ChangeInfo"]["Id"]})).await;
+        found["ChangeInfo"]["Status"].clone()
+    }
 }
 
 fn set(action: &str, name: &str, kind: &str, values: &[&str]) -> Value {
@@ -71,6 +85,13 @@ fn alias(name: &str, zone: &str, target: &str) -> Value {
     json!({"Action": "UPSERT", "ResourceRecordSet": {"Name": name, "Type": "A", "AliasTarget":
         {"HostedZoneId": zone, "DNSName": target, "EvaluateTargetHealth": false}}})
 }
+
+fn typed(mut change: Value, kind: &str) -> Value {
+    change["ResourceRecordSet"]["Type"] = json!(kind);
+    change
+}
+
+const LB: &str = "dualstack.app-1.us-east-1.elb.amazonaws.com";
 
 #[tokio::test]
 async fn a_zone_lives_and_its_records_are_served() {
@@ -86,7 +107,7 @@ async fn a_zone_lives_and_its_records_are_served() {
     let taken = fault(rig.world.call("route53.CreateHostedZone", again).await);
     assert!(taken.starts_with("HostedZoneAlreadyExists"), "{taken}");
 
-    let lb = "dualstack.app-1.us-east-1.elb.amazonaws.com";
+    let lb = LB;
     let changed = rig
         .change(
             &zone,
@@ -110,16 +131,14 @@ async fn a_zone_lives_and_its_records_are_served() {
     assert_eq!(rig.records(&zone).await, expected);
 
     // In sync is what the edge serves, and nothing before.
-    let change = json!({"Id": changed["ChangeInfo"]["Id"]});
-    let status = async || rig.call("GetChange", change.clone()).await["ChangeInfo"]["Status"].clone();
-    assert_eq!(status().await, "PENDING");
+    assert_eq!(rig.status(&changed).await, "PENDING");
     rig.publish().await;
-    assert_eq!(status().await, "PENDING", "the snapshot is not whole");
+    assert_eq!(rig.status(&changed).await, "PENDING", "the snapshot is not whole");
     let generation = rig.hub.publish(Platform::default());
-    rig.hub.report(Report { applied: generation - 1, ..Report::default() });
-    assert_eq!(status().await, "PENDING");
-    rig.hub.report(Report { applied: generation, ..Report::default() });
-    assert_eq!(status().await, "INSYNC");
+    rig.serves(generation - 1).await;
+    assert_eq!(rig.status(&changed).await, "PENDING");
+    rig.serves(generation).await;
+    assert_eq!(rig.status(&changed).await, "INSYNC");
     let snapshot = rig.hub.snapshots().borrow().clone().unwrap();
     assert_eq!(snapshot.naming.zones[0].records.len(), 7);
 
@@ -154,6 +173,7 @@ async fn a_batch_is_done_whole_or_refused_with_every_reason() {
         assert!(told.contains(reason), "{told:?} does not say {reason:?}");
         assert_eq!(rig.records(&zone).await, ["a.example.com. A 192.0.2.1"], "{reason}");
     };
+    let id = zone.trim_start_matches("/hostedzone/");
     let good = set("CREATE", "b.example.com", "A", &["192.0.2.2"]);
     for (bad, reason) in [
         (
@@ -186,6 +206,13 @@ async fn a_batch_is_done_whole_or_refused_with_every_reason() {
             "InvalidInput: Weight is not served",
         ),
         (set("CREATE", "a..example.com", "A", &["192.0.2.3"]), "InvalidDomainName"),
+        (set("CREATE", "a(b.example.com", "A", &["192.0.2.3"]), "InvalidDomainName"),
+        (set("CREATE", "c.example.com", "A", &["192.0.2.3 192.0.2.4"]), "Invalid Resource Record"),
+        (set("CREATE", "c.example.com", "SPF", &["\"v=spf1\""]), "Record type 'SPF' is not served"),
+        (alias("c.example.com", id, "c.example.com"), "is an alias itself"),
+        (typed(alias("c.example.com", id, "a.example.com"), "AAAA"), "the alias target name was not found"),
+        (typed(alias("c.example.com", id, "b.example.com"), "CNAME"), "cannot be aliases"),
+        (typed(alias("c.example.com", "Z35SXDOTRQ7X7K", LB), "MX"), "use A or AAAA"),
     ] {
         check(json!([good, bad]), reason).await;
     }
@@ -243,4 +270,61 @@ async fn lists_page_and_tags_stay() {
     rig.call("GetDNSSEC", json!({"Id": format!("/hostedzone/{id}")})).await;
     let asked = ("route53:GetDNSSEC".to_owned(), format!("arn:aws:route53:::hostedzone/{id}"));
     assert_eq!(rig.world.authority.asked(), [asked]);
+}
+
+#[tokio::test]
+async fn a_change_stays_in_sync_and_never_is_by_an_older_report() {
+    let rig = Rig::new().await;
+    rig.hub.publish(Platform::default());
+    let zone = rig.zone("example.com").await;
+    let one = json!([set("CREATE", "a.example.com", "CNAME", &["b.example.com"])]);
+    let first = rig.change(&zone, one.clone()).await.unwrap();
+    rig.publish().await;
+    // The edge still serves what a control plane before this one told it.
+    rig.hub.resume_after(40);
+    rig.serves(40).await;
+    assert_eq!(rig.status(&first).await, "PENDING");
+    let second =
+        rig.change(&zone, json!([set("CREATE", "c.example.com", "A", &["192.0.2.1"])])).await.unwrap();
+    rig.serves(41).await;
+    assert_eq!(rig.status(&first).await, "INSYNC");
+    assert_eq!(rig.status(&second).await, "PENDING", "it is not published yet");
+    rig.publish().await;
+    assert_eq!(rig.status(&first).await, "INSYNC", "what is served stays served");
+    rig.serves(42).await;
+    assert_eq!(rig.status(&second).await, "INSYNC");
+    // Nothing new to tell: no report would follow.
+    let same = rig.change(&zone, json!([set("UPSERT", "c.example.com", "A", &["192.0.2.1"])])).await.unwrap();
+    rig.publish().await;
+    assert_eq!(rig.status(&same).await, "INSYNC");
+
+    let snapshot = rig.hub.snapshots().borrow().clone().unwrap();
+    let cname = snapshot.naming.zones[0].records.iter().find(|record| record.kind == "CNAME").unwrap();
+    let Data::Values { values, .. } = &cname.data else { panic!("{cname:?}") };
+    assert_eq!(values, &["b.example.com."], "names are from the root");
+}
+
+#[tokio::test]
+async fn a_restart_publishes_again_and_wakes_come() {
+    let rig = Rig::new().await;
+    let zone = rig.zone("example.com").await;
+    let pending =
+        rig.change(&zone, json!([set("CREATE", "a.example.com", "A", &["192.0.2.1"])])).await.unwrap();
+    let rig = Rig::over(rig.world.restart().await);
+    rig.hub.publish(Platform::default());
+    let driver = work::Driver::new(rig.world.clock.clone(), work::Options::default());
+    let mut snapshots = rig.hub.snapshots();
+    rig.route53.workers().into_iter().for_each(|worker| driver.start(worker));
+    let holds = |snapshot: &Option<Arc<snapshot::Snapshot>>, records: usize| {
+        snapshot.as_ref().is_some_and(|s| s.naming.zones.first().is_some_and(|z| z.records.len() == records))
+    };
+    snapshots.wait_for(|snapshot| holds(snapshot, 3)).await.unwrap();
+    let woken = rig.world.store.watch(&["route53.change"]);
+    rig.hub.report(Report { applied: 1, ..Report::default() });
+    while rig.status(&pending).await != "INSYNC" {
+        woken.notified().await;
+    }
+    rig.change(&zone, json!([set("CREATE", "b.example.com", "A", &["192.0.2.2"])])).await.unwrap();
+    snapshots.wait_for(|snapshot| holds(snapshot, 4)).await.unwrap();
+    driver.stop().await;
 }

@@ -50,7 +50,7 @@ impl Route53 {
             Ok::<_, Error>((batch, ()))
         };
         self.store.update(make).await?;
-        Ok(r::ChangeResourceRecordSetsOutput { change_info: shown_change(&change, false) })
+        Ok(r::ChangeResourceRecordSetsOutput { change_info: shown_change(&change) })
     }
 
     async fn list_records(
@@ -83,15 +83,11 @@ impl Route53 {
         })
     }
 
-    /// In sync once the edge serves a snapshot that holds it.
     async fn get_change(&self, cx: &Cx, input: r::GetChange) -> Result<r::GetChangeOutput> {
         let id = bare(&input.id);
         let row = self.store.get::<Change>(&scope(cx).text(id)).await?;
         let row = row.ok_or_else(|| Error::NoChange(id.to_owned()))?;
-        let served = self.hub.reports().borrow().as_ref().map_or(0, |report| report.applied);
-        let in_sync =
-            self.published.carrying(row.version, &self.hub).is_some_and(|generation| served >= generation);
-        Ok(r::GetChangeOutput { change_info: shown_change(&row.value, in_sync) })
+        Ok(r::GetChangeOutput { change_info: shown_change(&row.value) })
     }
 }
 

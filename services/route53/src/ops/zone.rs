@@ -61,7 +61,7 @@ impl Route53 {
         };
         self.store.update(create).await?;
         Ok(r::CreateHostedZoneOutput {
-            change_info: shown_change(&change, false),
+            change_info: shown_change(&change),
             delegation_set: delegation(&zone),
             location: format!("https://route53.amazonaws.com/2013-04-01/hostedzone/{}", zone.id),
             hosted_zone: shown_zone(&zone, 2),
@@ -109,7 +109,7 @@ impl Route53 {
             Ok((batch.put(&scope(cx).text(&change.id), &change), ()))
         };
         self.store.update(delete).await?;
-        Ok(r::DeleteHostedZoneOutput { change_info: shown_change(&change, false) })
+        Ok(r::DeleteHostedZoneOutput { change_info: shown_change(&change) })
     }
 
     async fn list_zones(&self, cx: &Cx, input: r::ListHostedZones) -> Result<r::ListHostedZonesOutput> {
