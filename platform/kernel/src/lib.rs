@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cx;
 pub mod face;
 pub mod fault;
+pub mod hosts;
 pub mod ids;
 pub mod images;
 pub mod json;

@@ -1,4 +1,5 @@
-//! AWS Signature Version 4, verified: headers and presigned URLs, S3's chunked bodies, CodeCommit's Git form.
+//! AWS Signature Version 4, verified: headers and presigned URLs, S3's chunked bodies, CodeCommit's Git form; and the
+//! URLs of S3 that are still presigned in version 2.
 //!
 //! Verification has two steps, so that the key is looked up in between, by whoever knows keys:
 //! [`Claim::read`] takes apart what the request says of itself, [`Claim::verify`] proves it with the secret. What the
@@ -17,6 +18,7 @@ pub mod sign;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod v2;
 
 pub use canonical::Head;
 pub use claim::{Claim, Expect, Payload, Scope, Verified};

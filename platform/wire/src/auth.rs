@@ -6,6 +6,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use kernel::schema::{Protocol, Service};
 use kernel::{Authority, Body, Clock, Fault, Principal};
+use sigv4::v2::QueryClaim;
 use sigv4::{Claim, Dialect, Expect, Head, Refusal, Verified, hash};
 
 /// Verifies signatures.
@@ -20,8 +21,8 @@ pub struct Auth {
 pub struct Signed {
     /// Whose key it is.
     pub principal: Principal,
-    /// The region it signed for.
-    pub region: String,
+    /// The region it signed for, where its signature says one.
+    pub region: Option<String>,
 }
 
 impl Auth {
@@ -53,8 +54,20 @@ impl Auth {
             Some((signed, verified)) => {
                 Ok((Some(signed), sigv4::body::guard(verified.payload, &head.headers, body)))
             }
-            None => Ok((None, body)),
+            None => Ok((self.presigned_v2(head).await?, body)),
         }
+    }
+
+    /// The caller of a URL that was presigned in version 2; only S3 is asked so.
+    async fn presigned_v2(&self, head: &Parts) -> Result<Option<Signed>, Fault> {
+        let refused = |refusal: Refusal| refusal.fault(Dialect::S3);
+        let view = Head { method: head.method.as_str(), uri: &head.uri, headers: &head.headers };
+        let Some(claim) = QueryClaim::read(&view).map_err(refused)? else { return Ok(None) };
+        let key = self.authority.key(&claim.access_key_id, claim.token.as_deref()).await;
+        let key = key.map_err(|fault| Refusal::of_key(&fault).map_or(fault, refused))?;
+        claim.verify(&view, &key.secret, self.clock.now()).map_err(refused)?;
+        // Version 2 names no region.
+        Ok(Some(Signed { principal: key.principal, region: None }))
     }
 
     async fn prove(
@@ -70,7 +83,7 @@ impl Auth {
         let key = self.authority.key(&claim.access_key_id, claim.token.as_deref()).await;
         let key = key.map_err(|fault| Refusal::of_key(&fault).map_or(fault, refused))?;
         let verified = claim.verify(&view, &key.secret, expect, body, self.clock.now()).map_err(refused)?;
-        Ok(Some((Signed { principal: key.principal, region: claim.scope.region }, verified)))
+        Ok(Some((Signed { principal: key.principal, region: Some(claim.scope.region) }, verified)))
     }
 }
 

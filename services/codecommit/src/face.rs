@@ -187,7 +187,9 @@ fn refused(fault: &Fault, door: &Door) -> Response<Body> {
         _ if fault.status >= 500 => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::FORBIDDEN,
     };
-    let mut response = plain(status, format!("{}\n", fault.message));
+    // A signature's refusal goes on to say what should have been signed: git's user signed nothing by hand.
+    let message = fault.message.lines().next().unwrap_or_default();
+    let mut response = plain(status, format!("{message}\n"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -75,7 +75,10 @@ impl S3 {
         let mut after = self.start(bucket, ask).await?;
         let last = ask.after.clone().filter(|_| ask.after_version.is_some());
         let mut walk = Walk { ask, last, page: Page::default() };
-        while ask.max > 0 {
+        if ask.max == 0 {
+            return Ok(walk.page);
+        }
+        loop {
             let rows = self.store.list::<Version>(&prefix, after.as_ref(), limits::PAGE).await?;
             let (count, mut skipped) = (rows.len(), false);
             for row in rows {
@@ -91,10 +94,9 @@ impl S3 {
                 }
             }
             if count < limits::PAGE && !skipped {
-                break;
+                return Ok(walk.page);
             }
         }
-        Ok(walk.page)
     }
 
     async fn start(&self, bucket: &Bucket, ask: &Ask) -> Result<Option<Key>> {

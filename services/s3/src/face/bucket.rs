@@ -77,7 +77,7 @@ impl Adapter {
         }
         bucket.check_acl(input.acl.as_ref().map(BucketCannedACL::as_str))?;
         self.0.create_bucket(cx, bucket).await?;
-        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")), ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
     }
 
     pub(super) async fn head_bucket(

@@ -14,10 +14,11 @@ mod settings;
 
 use std::sync::Arc;
 
+use http::header::HOST;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use kernel::{Body, Cx, Door, Fault, Fut, Principal};
+use kernel::{Body, Cx, Door, Fault, Fut, Principal, hosts};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 
@@ -68,7 +69,8 @@ fn anonymous(door: &Door) -> Cx {
 
 impl kernel::Face for Face {
     fn claims(&self, head: &Parts, _door: &Door) -> bool {
-        request::is_ours(&head.headers)
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        hosts::is_s3(host) || !hosts::is_aws(host)
     }
 
     fn serve<'a>(&'a self, door: Door, request: Request<Body>) -> Fut<'a, Response<Body>> {

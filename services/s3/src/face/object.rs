@@ -39,11 +39,9 @@ pub fn refuse_unserved(headers: &HeaderMap) -> Result<()> {
             return refused(format!("x-amz-server-side-encryption {other} is not served: use AES256."));
         }
     }
-    match header(headers, "x-amz-storage-class") {
-        Some(class @ ("GLACIER" | "DEEP_ARCHIVE" | "OUTPOSTS" | "SNOW" | "EXPRESS_ONEZONE")) => {
-            return refused(format!("The storage class {class} is not served."));
-        }
-        _ => {}
+    let unserved = ["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE"];
+    if let Some(class) = header(headers, "x-amz-storage-class").filter(|class| unserved.contains(class)) {
+        return refused(format!("The storage class {class} is not served."));
     }
     for name in [
         "x-amz-server-side-encryption-customer-algorithm",

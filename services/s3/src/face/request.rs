@@ -6,13 +6,16 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body::Frame;
-use kernel::{Body, Cx};
+use kernel::{Body, Cx, hosts};
 use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 
 /// What a signature adds to a query, in lower case.
-const SIGNED: [&str; 7] = [
+const SIGNED: [&str; 10] = [
+    "awsaccesskeyid",
+    "expires",
+    "signature",
     "x-amz-algorithm",
     "x-amz-credential",
     "x-amz-date",
@@ -34,43 +37,12 @@ impl Trailers {
     }
 }
 
-/// The bucket that a host names: `BUCKET.s3.REGION.amazonaws.com`, `BUCKET.s3.localhost`, `BUCKET.localhost`.
-fn bucket_of(host: &str) -> Option<&str> {
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if let Some(name) = host.strip_suffix(".localhost") {
-        let bucket = if name == "s3" { "" } else { name.strip_suffix(".s3").unwrap_or(name) };
-        return (!bucket.is_empty()).then_some(bucket);
-    }
-    let name = host.strip_suffix(".amazonaws.com")?;
-    let at = service_label(name)?;
-    name.get(..at.checked_sub(1)?)
-}
-
-/// Where the label `s3` of an AWS name begins.
-fn service_label(name: &str) -> Option<usize> {
-    let (mut start, mut found) = (0, None);
-    for label in name.split('.') {
-        if label == "s3" || label.starts_with("s3-") {
-            found = Some(start);
-        }
-        start += label.len() + 1;
-    }
-    found
-}
-
-/// Whether a host is S3's: of AWS's own names, those that say so.
-pub fn is_ours(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    host.strip_suffix(".amazonaws.com").is_none_or(|name| service_label(name).is_some())
-}
-
 /// The request as s3s takes it.
 pub fn plain(request: Request<Body>, cx: Cx) -> Result<Request<s3s::Body>> {
     let (mut head, body) = request.into_parts();
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let query = unsigned(head.uri.query().unwrap_or_default(), &mut head.headers)?;
-    let path = match host.as_deref().and_then(bucket_of) {
+    let path = match host.as_deref().and_then(hosts::bucket) {
         Some(bucket) => format!("/{bucket}{}", head.uri.path()),
         None => head.uri.path().to_owned(),
     };
@@ -155,28 +127,6 @@ impl http_body::Body for Trailing {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_name_buckets() {
-        for (host, bucket) in [
-            ("127.0.0.1:4566", None),
-            ("localhost:4566", None),
-            ("s3.localhost:4566", None),
-            ("my.bucket.s3.localhost:4566", Some("my.bucket")),
-            ("b-1.localhost:4566", Some("b-1")),
-            ("s3.us-east-1.amazonaws.com", None),
-            ("s3.amazonaws.com", None),
-            ("a.b.s3.us-east-1.amazonaws.com", Some("a.b")),
-            ("b.s3.dualstack.eu-west-1.amazonaws.com", Some("b")),
-            ("b.s3-eu-west-1.amazonaws.com", Some("b")),
-        ] {
-            assert_eq!(bucket_of(host), bucket, "{host}");
-        }
-        let ours =
-            |host: &'static str| is_ours(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
-        assert!(ours("b.s3.us-east-1.amazonaws.com") && ours("gateway:4566"));
-        assert!(!ours("ecs.us-east-1.amazonaws.com"));
-    }
 
     #[test]
     fn presigned_headers_become_headers() {

@@ -174,7 +174,6 @@ setting!(get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionO
     let rule = ServerSideEncryptionRule {
         apply_server_side_encryption_by_default: Some(by_default),
         bucket_key_enabled: Some(false),
-        ..Default::default()
     };
     let server_side_encryption_configuration = Some(ServerSideEncryptionConfiguration { rules: vec![rule] });
     Ok(GetBucketEncryptionOutput { server_side_encryption_configuration })
