@@ -95,13 +95,17 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, At), YamlError> {
-        match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, span.into())),
-            Some(Err(error)) => Err(YamlError::at(
-                At { line: error.marker().line(), column: error.marker().col() + 1 },
-                format!("the buildspec is not valid YAML: {}", error.info()),
-            )),
-            None => Err(YamlError::whole("the buildspec ends in the middle of a value")),
+        loop {
+            return match self.events.next() {
+                // Another crate of the binary may have the parser tell of comments; they mean nothing here.
+                Some(Ok((Event::Comment(..), _))) => continue,
+                Some(Ok((event, span))) => Ok((event, span.into())),
+                Some(Err(error)) => Err(YamlError::at(
+                    At { line: error.marker().line(), column: error.marker().col() + 1 },
+                    format!("the buildspec is not valid YAML: {}", error.info()),
+                )),
+                None => Err(YamlError::whole("the buildspec ends in the middle of a value")),
+            };
         }
     }
 
