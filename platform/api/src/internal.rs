@@ -32,6 +32,8 @@ pub struct StartPipelineBuild {
     pub pipeline: String,
     /// Input artifacts, zips, the primary source first; the others are secondary sources by their names.
     pub inputs: Vec<PipelineArtifact>,
+    /// The revision of the primary source, where the pipeline knows one: the build's resolved source version.
+    pub revision: Option<String>,
     /// Where the build puts its output artifacts, as zips: a single one is the buildspec's own `artifacts`, several
     /// are its `secondary-artifacts` of the same names.
     pub outputs: Vec<PipelineArtifact>,

@@ -131,6 +131,9 @@ impl Run {
 pub struct Pipeline {
     /// Sources, the primary first.
     pub inputs: Vec<Artifact>,
+    /// The primary source's revision.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// Where artifacts go.
     pub outputs: Vec<Artifact>,
 }

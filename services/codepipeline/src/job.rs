@@ -129,6 +129,13 @@ impl Job {
         self.order.execution.overrides.iter().find(mine).map(|wanted| wanted.value.as_str())
     }
 
+    /// The revision of an input artifact that a source action made.
+    pub fn revision_of(&self, artifact: &str) -> Option<&str> {
+        let mut runs = self.order.execution.visits.iter().flat_map(|visit| visit.actions.values());
+        let made = runs.find(|run| run.output.artifacts.contains_key(artifact))?;
+        made.output.revision.as_ref().map(|revision| revision.id.as_str())
+    }
+
     /// Keeps and shows progress; durable when this returns.
     pub async fn progress(&self, progress: Progress) -> Result<(), Failed> {
         let id = self.order.run.id.clone();

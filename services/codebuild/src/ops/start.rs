@@ -29,6 +29,7 @@ impl Handle<StartPipelineBuild> for CodeBuild {
     async fn handle(&self, cx: &Cx, input: StartPipelineBuild) -> Result<StartBuildOutput, Fault> {
         let pipeline = Pipeline {
             inputs: input.inputs.into_iter().map(Artifact::from).collect(),
+            revision: input.revision,
             outputs: input.outputs.into_iter().map(Artifact::from).collect(),
         };
         let initiator = format!("codepipeline/{}", input.pipeline);
@@ -233,6 +234,7 @@ fn shown(scope: &Key, project: &Project, id: &BuildId, now: Timestamp, wanted: &
         current_phase: Some("QUEUED".into()),
         build_status: Some("IN_PROGRESS".into()),
         source_version: version,
+        resolved_source_version: wanted.pipeline.as_ref().and_then(|p| p.revision.clone()),
         project_name: Some(id.project.clone()),
         phases: Some(Vec::new()),
         source: project.source.clone(),

@@ -135,6 +135,7 @@ async fn start(job: &Job) -> Result<String, Failed> {
     let mut inputs = job.inputs.clone();
     // A stable sort: the primary first, the others as declared.
     inputs.sort_by_key(|(name, _)| job.get("PrimarySource").is_some_and(|primary| primary != name));
+    let revision = inputs.first().and_then(|(name, _)| job.revision_of(name)).map(str::to_owned);
     let build = StartBuild {
         project_name: job.need("ProjectName")?.into(),
         idempotency_token: Some(job.id().into()),
@@ -147,6 +148,7 @@ async fn start(job: &Job) -> Result<String, Failed> {
         build,
         pipeline: job.pipeline().into(),
         inputs: inputs.into_iter().map(artifact).collect(),
+        revision,
         outputs: job.outputs.iter().cloned().map(artifact).collect(),
     };
     let started = job.cx.call(asked).await?.build.and_then(|build| build.id);
