@@ -1,6 +1,7 @@
 //! Code generation, tidy checks, benchmarks, release automation: `cargo xtask help`.
 #![allow(clippy::print_stdout, reason = "a command-line tool prints")]
 
+mod bench;
 mod codegen;
 mod tidy;
 
@@ -15,6 +16,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measures, and prints tables with ratios: docs/benchmarks.md.
+    Bench(bench::Bench),
     /// Checks file lengths and banned words.
     Tidy,
     /// Prunes botocore's service models into models/ by models/allow.json.
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> Result<(), String> {
     match Command::parse() {
         Command::Codegen { check } => codegen::run(check),
+        Command::Bench(options) => bench::run(&options),
         Command::Tidy => tidy::run(),
         Command::Models { botocore } => codegen::prune::run(&botocore),
     }

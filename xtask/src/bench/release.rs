@@ -1,0 +1,218 @@
+//! Push to served, split by step, beside the same steps by hand: samples/spring-boot and its own deployment script.
+use std::path::Path;
+use std::process::id;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::build::phase;
+use super::process::{Patient, now, until};
+use super::server::Server;
+use super::table::Table;
+use crate::codegen::root;
+
+/// Application and pipeline.
+const APP: &str = "bench";
+/// The name that is served.
+const ZONE: &str = "bench.longshore.test";
+/// What the sample's image stands on.
+const BASE: &str = "longshore/java17-runtime:1";
+/// A build may fetch all of Maven's dependencies.
+const RELEASE: u64 = 900;
+/// Between two looks at a release that is under way.
+const LOOK: Duration = Duration::from_millis(150);
+
+/// One release each: minutes of work, most of it Maven's.
+pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
+    let server = Server::up(binary, "release")?;
+    let app = server.scratch().join("app");
+    let images = Images(format!("{}/{APP}", server.listen));
+    Patient::new(root().join("samples/spring-boot/aws/deploy.sh"), 300)
+        .envs(server.environment())
+        .envs(&[("APP", APP), ("ZONE", ZONE), ("BASE_IMAGE", BASE)].map(|(n, v)| (n.into(), v.into())))
+        .text()?;
+    let commit = clone(&server, &app)?;
+    // The first image serves before anything is pushed: what is measured is a rollout, not a first deployment.
+    until("the first page", 120, || Ok(page(&server).is_some().then_some(())))?;
+
+    let pushed = now()?;
+    git(&server, &app, &["push", "--quiet", "origin", "main"])?;
+    let accepted = now()? - pushed;
+    until("the page of the pushed commit", RELEASE, || {
+        sleep(LOOK);
+        failed(&server)?;
+        let answer = page(&server).unwrap_or_default();
+        Ok(answer.contains(&commit[..12]).then_some(()))
+    })?;
+    let served = now()?;
+    let hand = by_hand(&server, &app, &images)?;
+    let ended = until("the end of the pipeline", 300, || {
+        sleep(LOOK);
+        failed(&server)?;
+        let actions = actions(&server)?;
+        let done = actions.len() == 3 && actions.iter().all(|action| action["status"] == "Succeeded");
+        Ok(done.then_some(actions))
+    })?;
+    report(&server, &ended, pushed, accepted, served, &hand)
+}
+
+fn report(
+    server: &Server,
+    actions: &[Value],
+    pushed: f64,
+    accepted: f64,
+    served: f64,
+    hand: &Hand,
+) -> Result<Table, String> {
+    let action = |name: &str| {
+        actions.iter().find(|action| action["stageName"] == name).ok_or_else(|| format!("no {name}"))
+    };
+    let at = |action: &Value, field: &str| action[field].as_f64().unwrap_or(f64::NAN);
+    let (source, building, deploy) = (action("Source")?, action("Build")?, action("Deploy")?);
+    let id = building.pointer("/output/executionResult/externalExecutionId").cloned().unwrap_or_default();
+    let answer = server.post("codebuild", "CodeBuild_20161006.BatchGetBuilds", &json!({"ids": [id]}))?;
+    let build = answer.pointer("/builds/0").cloned().unwrap_or_default();
+    let (main, post) = (phase(&build, "BUILD"), phase(&build, "POST_BUILD"));
+    let before: f64 = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD"]
+        .iter()
+        .map(|name| phase(&build, name))
+        .sum();
+    let all = at(building, "lastUpdateTime") - at(building, "startTime");
+    let (total, by_hand) = (served - pushed, hand.package + hand.image + hand.push + hand.healthy);
+
+    let mut table = Table::new("Push to served", "by hand");
+    table.ours("git push, until git has ended", accepted, "s");
+    table.ours("push to Source action", at(source, "startTime") - pushed, "s");
+    table.ours("Source action", at(source, "lastUpdateTime") - at(source, "startTime"), "s");
+    table.ours("Build, before its commands (up to PRE_BUILD's docker login)", before, "s");
+    table.compare("Build, BUILD: mvn package, docker build", main, hand.package + hand.image, "s");
+    table.compare("Build, POST_BUILD: docker push", post, hand.push, "s");
+    table.ours("Build, the rest: artifacts, finalizing, handing over", all - before - main - post, "s");
+    table.compare("Deploy to served page, two tasks", served - at(deploy, "startTime"), hand.healthy, "s");
+    table.compare("push to served", total, by_hand, "s");
+    table.ours("Longshore's own share (aim: under 1.5)", total - by_hand, "s");
+    table.note(format!(
+        "own share: {:.1} % of push to served (aim: under 5 %); in it stand two health checks 5 s apart, as the \
+         sample's target group asks, for which nobody waits by hand",
+        100.0 * (total - by_hand) / total
+    ));
+    table.note(format!(
+        "by hand: mvn package {:.1} s from an empty Maven repository, as in the build's container; docker build {:.1} s",
+        hand.package, hand.image
+    ));
+    table.note(
+        "one release each, one after the other; both fetch Maven's dependencies, so the network is in both",
+    );
+    Ok(table)
+}
+
+/// Seconds of each step by hand.
+struct Hand {
+    package: f64,
+    image: f64,
+    push: f64,
+    healthy: f64,
+}
+
+/// Images that the release and the hand made, removed at the end.
+struct Images(String);
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let script =
+            r#"docker image ls --format '{{.Repository}}:{{.Tag}}' "$0*" | xargs -r docker image rm"#;
+        let _ = Patient::new("bash", 60).args(["-c", script, &self.0]).text();
+    }
+}
+
+/// Containers by hand, removed at the end.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Patient::new("docker", 60).args(["rm", "--force", "--volumes", &self.0]).text();
+    }
+}
+
+/// The same source, base image, registry and limits as Longshore's build and tasks have.
+fn by_hand(server: &Server, app: &Path, images: &Images) -> Result<Hand, String> {
+    let timed = |program: &str, args: &[&str]| {
+        let begun = Instant::now();
+        let work = Patient::new(program, 600).args(args).envs(server.environment()).dir(app);
+        work.text().map(|_| begun.elapsed().as_secs_f64())
+    };
+    let repository = format!("-Dmaven.repo.local={}", server.scratch().join("maven").display());
+    let package = timed("mvn", &["-B", "-ntp", &repository, "-Dbuild.commit=by-hand", "package"])?;
+    let base = format!("BASE_IMAGE={}-base:17", images.0);
+    let tag = format!("{}:by-hand", images.0);
+    let image = timed("docker", &["build", "--build-arg", &base, "--tag", &tag, "."])?;
+    let push = timed("docker", &["push", "--quiet", &tag])?;
+
+    let begun = Instant::now();
+    let mut running = Vec::new();
+    for n in 0..2 {
+        let container = Container(format!("longshore-bench-{}-{n}", id()));
+        timed("docker", &["run", "-d", "--cpus=0.5", "--memory=1g", "--name", &container.0, &tag])?;
+        running.push(container);
+    }
+    for container in &running {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let ip = Patient::new("docker", 10).args(["inspect", "--format", format, &container.0]).text()?;
+        let url = format!("http://{ip}:8080/actuator/health");
+        until("health by hand", 120, || Ok(get(&[&url])))?;
+    }
+    Ok(Hand { package, image, push, healthy: begun.elapsed().as_secs_f64() })
+}
+
+/// The sample as a repository with one commit, not pushed; the commit.
+fn clone(server: &Server, app: &Path) -> Result<String, String> {
+    let sample = root().join("samples/spring-boot");
+    let copied = r#"mkdir -p "$1" && cd "$0" && tar -c --exclude=./target . | tar -x -C "$1""#;
+    Patient::new("bash", 30)
+        .args(["-c".as_ref(), copied.as_ref(), sample.as_os_str(), app.as_os_str()])
+        .text()?;
+    let made = server.aws(&format!("codecommit get-repository --repository-name {APP}"))?;
+    let url = made.pointer("/repositoryMetadata/cloneUrlHttp").and_then(Value::as_str);
+    git(server, app, &["init", "--quiet", "--initial-branch", "main"])?;
+    git(server, app, &["remote", "add", "origin", url.ok_or("the repository has no cloneUrlHttp")?])?;
+    git(server, app, &["add", "--all"])?;
+    git(server, app, &["commit", "--quiet", "--message", "Release"])?;
+    git(server, app, &["rev-parse", "HEAD"])
+}
+
+fn git(server: &Server, app: &Path, args: &[&str]) -> Result<String, String> {
+    let who = ["-c", "user.name=Bench", "-c", "user.email=bench@example.com", "-c", "commit.gpgsign=false"];
+    Patient::new("git", 60).args(who).args(args).envs(server.environment()).dir(app).text()
+}
+
+/// What the name answers now.
+fn page(server: &Server) -> Option<String> {
+    let (host, port) = (format!("@{}", server.dns.ip()), server.dns.port().to_string());
+    let dig = ["+short", "+time=2", "+tries=1", &host, "-p", &port, ZONE, "A"];
+    let answer = Patient::new("dig", 5).args(dig).text().ok()?;
+    let resolve = format!("{ZONE}:80:{}", answer.lines().next()?);
+    get(&["--resolve", &resolve, &format!("http://{ZONE}/")])
+}
+
+fn get(args: &[&str]) -> Option<String> {
+    Patient::new("curl", 8).args(["-sf", "--max-time", "5"]).args(args).text().ok()
+}
+
+/// Executions of the actions so far.
+fn actions(server: &Server) -> Result<Vec<Value>, String> {
+    let asked = json!({"pipelineName": APP});
+    let answer = server.post("codepipeline", "CodePipeline_20150709.ListActionExecutions", &asked)?;
+    Ok(answer["actionExecutionDetails"].as_array().cloned().unwrap_or_default())
+}
+
+/// An error, if an action has failed: then nothing will be served.
+fn failed(server: &Server) -> Result<(), String> {
+    match actions(server)?.iter().find(|action| action["status"] == "Failed") {
+        Some(action) => {
+            Err(format!("{} failed: {}", action["stageName"], action["output"]["executionResult"]))
+        }
+        None => Ok(()),
+    }
+}
