@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use serde_json::Value;
 
 use super::nginx::{self, BODY};
-use super::process::{Patient, until};
+use super::process::{Patient, cpu, until};
 use super::server::{Server, free_ports};
 use super::table::Table;
 use super::{Bench, median};
@@ -19,6 +19,8 @@ struct Seen {
     requests: f64,
     /// Milliseconds.
     p99: f64,
+    /// Microseconds of processor time that one request took of the proxy.
+    cpu: f64,
 }
 
 /// Rounds alternate, so that what else the machine does meets both.
@@ -26,21 +28,29 @@ pub fn measure(binary: &Path, bench: &Bench) -> Result<Table, String> {
     let threads = available_parallelism().map_or(1, usize::from);
     let server = Server::up(binary, "balancer")?;
     let [backend, proxy] = free_ports()?;
-    let _backend = nginx::backend(&server.scratch().join("backend"), backend)?;
-    let _proxy = nginx::proxy(&server.scratch().join("proxy"), proxy, backend, threads)?;
+    let origin = nginx::backend(&server.scratch().join("backend"), backend)?;
+    let other = nginx::proxy(&server.scratch().join("proxy"), proxy, backend, threads)?;
     let balancer = balancer(&server, backend)?;
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let direct = load(backend, threads, bench.seconds)?;
+    let edge = server.pids().get(1).copied().ok_or("no edge runs")?;
+    let direct = load(backend, origin.pid(), threads, bench.seconds)?;
     for _ in 0..bench.rounds {
-        ours.push(load(balancer, threads, bench.seconds)?);
-        theirs.push(load(proxy, threads, bench.seconds)?);
+        ours.push(load(balancer, edge, threads, bench.seconds)?);
+        theirs.push(load(proxy, other.pid(), threads, bench.seconds)?);
     }
-    let requests = |seen: &[Seen]| median(seen.iter().map(|seen| seen.requests).collect());
-    let p99 = |seen: &[Seen]| median(seen.iter().map(|seen| seen.p99).collect());
+    let middle = |seen: &[Seen], field: fn(&Seen) -> f64| median(seen.iter().map(field).collect());
     let mut table = Table::new("Load balancer", "nginx");
-    table.compare("requests per second", requests(&ours), requests(&theirs), "/s");
-    table.compare("99th percentile", p99(&ours), p99(&theirs), "ms");
+    table.compare(
+        "requests per second",
+        middle(&ours, |s| s.requests),
+        middle(&theirs, |s| s.requests),
+        "/s",
+    );
+    table.compare("99th percentile", middle(&ours, |s| s.p99), middle(&theirs, |s| s.p99), "ms");
+    // What else the machine does takes from the throughput, and hardly anything from this.
+    let each: fn(&Seen) -> f64 = |seen| seen.cpu;
+    table.compare("processor time per request", middle(&ours, each), middle(&theirs, each), "us");
     table.note(format!(
         "{CONNECTIONS} kept connections, bodies of {BODY} bytes, {threads} threads each of proxy and wrk; median of {} \
          rounds of {} s, alternating; wrk, backend and proxy share the machine",
@@ -111,7 +121,7 @@ fn balancer(server: &Server, backend: SocketAddr) -> Result<SocketAddr, String> 
 }
 
 /// One round of load. Anything but the backend's answers makes the number worthless.
-fn load(to: SocketAddr, threads: usize, seconds: u32) -> Result<Seen, String> {
+fn load(to: SocketAddr, proxy: u32, threads: usize, seconds: u32) -> Result<Seen, String> {
     if !to.ip().is_loopback() {
         return Err(format!("load goes to loopback alone, not to {to}"));
     }
@@ -122,17 +132,24 @@ fn load(to: SocketAddr, threads: usize, seconds: u32) -> Result<Seen, String> {
         format!("-d{seconds}s"),
         format!("http://{to}/"),
     ];
-    read(&Patient::new("wrk", seconds + 30).args(args).text()?)
+    let before = cpu(&[proxy])?;
+    let report = Patient::new("wrk", seconds + 30).args(args).text()?;
+    let spent = cpu(&[proxy])? - before;
+    read(&report, spent)
 }
 
-fn read(report: &str) -> Result<Seen, String> {
+fn read(report: &str, spent: f64) -> Result<Seen, String> {
     let field = |name: &str| report.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     if let Some(line) = report.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))
     {
         return Err(format!("wrk: {}", line.trim()));
     }
-    let seen =
-        || Some(Seen { requests: field("Requests/sec:")?.parse().ok()?, p99: milliseconds(field("99%")?)? });
+    let seen = || {
+        let requests = field("Requests/sec:")?.parse().ok()?;
+        let count = report.lines().find_map(|line| line.trim().split_once(" requests in "))?.0;
+        let cpu = spent * 1e6 / count.parse::<f64>().ok()?;
+        Some(Seen { requests, p99: milliseconds(field("99%")?)?, cpu })
+    };
     seen().ok_or_else(|| format!("wrk said something else: {report}"))
 }
 
@@ -154,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_report_is_read_and_errors_are_not_numbers() {
-        let good =
-            "  Latency Distribution\n     50%  830.00us\n     99%    1.02s \nRequests/sec:  12345.67\n";
-        let seen = read(good).expect("a report");
-        assert_eq!((seen.requests, seen.p99), (12345.67, 1020.0));
+        let good = "  Latency Distribution\n     50%  830.00us\n     99%    1.02s \n  \
+                    100 requests in 5.00s, 1.0MB read\nRequests/sec:  12345.67\n";
+        let seen = read(good, 0.001).expect("a report");
+        assert_eq!((seen.requests, seen.p99, seen.cpu), (12345.67, 1020.0, 10.0));
         for bad in ["Non-2xx or 3xx responses: 7", "Socket errors: connect 0, read 1", "Requests/sec: 1"] {
-            assert!(read(&format!("{bad}\n")).is_err(), "{bad}");
+            assert!(read(&format!("{bad}\n"), 1.0).is_err(), "{bad}");
         }
-        assert!(read(&format!("{good}Non-2xx or 3xx responses: 7")).is_err());
+        assert!(read(&format!("{good}Non-2xx or 3xx responses: 7"), 1.0).is_err());
     }
 }

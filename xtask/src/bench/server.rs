@@ -11,20 +11,25 @@ use super::process::{Patient, Serving};
 use crate::codegen::root;
 
 /// A folder that is removed at the end.
-pub struct Scratch(pub PathBuf);
+struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Empty.
-    pub fn new(name: &str) -> Result<Self, String> {
+    fn new(name: &str) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("longshore-bench-{name}-{}", id()));
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(Self(dir))
+    }
+
+    fn keep(&mut self) {
+        self.0 = PathBuf::new();
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        if self.0.is_absolute() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 }
 
@@ -191,10 +196,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-        let down =
-            Patient::new(&self.binary, 90).args(["down".as_ref(), "--data".as_ref(), self.data.as_os_str()]);
-        if let Err(error) = down.text() {
-            println!("what ran for {} was not all removed: {error}", self.data.display());
+        let down = || {
+            let args = ["down".as_ref(), "--data".as_ref(), self.data.as_os_str()];
+            Patient::new(&self.binary, 90).args(args).text()
+        };
+        // Once more, since the engine may be at a removal that the control plane asked for.
+        if let Err(error) = down().or_else(|_| down()) {
+            // Its folder is what it takes to remove the rest.
+            self.scratch.keep();
+            println!("not all removed: {error}; try `longshore down --data {}` again", self.data.display());
         }
     }
 }
