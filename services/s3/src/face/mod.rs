@@ -6,11 +6,13 @@ mod adapter;
 mod answer;
 mod bucket;
 mod control;
+mod headers;
 mod list;
 mod object;
 mod parts;
 mod request;
 mod settings;
+mod tagging;
 
 use std::sync::Arc;
 

@@ -1,142 +1,23 @@
 //! Objects: read, put, copied, deleted, and their tags.
-use std::collections::BTreeMap;
 use std::ops::Range as Bytes;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use kernel::{Cx, Timestamp};
-use percent_encoding::percent_decode_str;
+use kernel::Cx;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response};
 
 use super::adapter::{Adapter, when};
 use super::answer::{checksums, headers, tag, time};
 use super::bucket::owner;
+use super::headers::{condition, described, header, instant, promise, refuse_unserved};
 use super::request::Trailers;
-use super::settings::{full_control, tag_set, tags_of};
+use super::settings::full_control;
 use crate::bodies::{Promise, Written, data, keeps};
-use crate::conditions::{Conditions, Tag as Wanted};
+use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::objects::{Found, Put};
 use crate::records::{self, Content};
-
-/// Headers that are kept with an object, besides its type and the user's metadata.
-const KEPT: [&str; 5] =
-    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// What a write asks for and would not get.
-pub fn refuse_unserved(headers: &HeaderMap) -> Result<()> {
-    let refused = |message: String| Err(Error::NotImplemented(message));
-    match header(headers, "x-amz-server-side-encryption") {
-        None | Some("AES256") => {}
-        Some(other) => {
-            return refused(format!("x-amz-server-side-encryption {other} is not served: use AES256."));
-        }
-    }
-    let unserved = ["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE"];
-    if let Some(class) = header(headers, "x-amz-storage-class").filter(|class| unserved.contains(class)) {
-        return refused(format!("The storage class {class} is not served."));
-    }
-    for name in [
-        "x-amz-server-side-encryption-customer-algorithm",
-        "x-amz-website-redirect-location",
-        "x-amz-object-lock-mode",
-        "x-amz-object-lock-legal-hold",
-        "x-amz-write-offset-bytes",
-    ] {
-        if headers.contains_key(name) {
-            return refused(format!("The header {name} is not served."));
-        }
-    }
-    Ok(())
-}
-
-/// What an object will have besides its bytes.
-pub fn described(headers: &HeaderMap) -> Result<Content> {
-    let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), header(headers, name)?.to_owned())));
-    let metadata: BTreeMap<String, String> = headers
-        .iter()
-        .filter_map(|(name, value)| {
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), text))
-        })
-        .collect();
-    if metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > limits::METADATA {
-        let message = format!(
-            "Your metadata headers exceed the maximum allowed metadata size of {} bytes",
-            limits::METADATA
-        );
-        return Err(Error::coded("MetadataTooLarge", 400, message));
-    }
-    Ok(Content {
-        content_type: header(headers, "content-type").map(str::to_owned),
-        headers: kept.collect(),
-        metadata,
-        tags: header(headers, "x-amz-tagging").map(tags_in).transpose()?.unwrap_or_default(),
-        storage_class: header(headers, "x-amz-storage-class").filter(|c| *c != "STANDARD").map(str::to_owned),
-        ..Content::default()
-    })
-}
-
-/// `x-amz-tagging`: a query.
-fn tags_in(text: &str) -> Result<BTreeMap<String, String>> {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let pairs = text
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let tag_set = pairs.map(|(k, v)| Tag { key: Some(decode(k)), value: Some(decode(v)) }).collect();
-    tags_of(Tagging { tag_set }, limits::OBJECT_TAGS)
-}
-
-const ALGORITHMS: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
-
-/// The checksums that headers tell.
-pub fn told(headers: &HeaderMap) -> BTreeMap<String, Option<String>> {
-    let value = |name: &str| header(headers, &format!("x-amz-checksum-{}", name.to_ascii_lowercase()));
-    ALGORITHMS.iter().filter_map(|name| Some(((*name).to_owned(), Some(value(name)?.to_owned())))).collect()
-}
-
-/// What a body must be, by the request's headers; a trailer's value is compared when it has come.
-pub fn promise(headers: &HeaderMap) -> Result<Promise> {
-    let mut checksums = told(headers);
-    let trailer = header(headers, "x-amz-trailer").unwrap_or_default().to_ascii_uppercase();
-    let mut wanted: Vec<String> = trailer
-        .split(',')
-        .filter_map(|name| name.trim().strip_prefix("X-AMZ-CHECKSUM-"))
-        .map(str::to_owned)
-        .collect();
-    wanted.extend(header(headers, "x-amz-sdk-checksum-algorithm").map(str::to_ascii_uppercase));
-    for name in wanted {
-        checksums.entry(name).or_default();
-    }
-    let md5 = header(headers, "content-md5").map(|text| {
-        let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == 16);
-        bytes.ok_or_else(|| Error::coded("InvalidDigest", 400, "The Content-MD5 you specified was invalid."))
-    });
-    Ok(Promise { md5: md5.transpose()?, checksums })
-}
-
-fn condition(tag: Option<ETagCondition>) -> Option<Wanted> {
-    tag.map(|tag| match tag {
-        ETagCondition::Any => Wanted::Any,
-        ETagCondition::ETag(tag) => Wanted::Is(tag.into_value()),
-    })
-}
-
-fn instant(at: Option<s3s::dto::Timestamp>) -> Option<Timestamp> {
-    // Through text: the type that s3s wraps is no dependency of ours.
-    let mut text = Vec::new();
-    at?.format(TimestampFormat::EpochSeconds, &mut text).ok()?;
-    let seconds = String::from_utf8(text).ok()?.split('.').next()?.parse().ok()?;
-    Timestamp::from_second(seconds).ok()
-}
 
 /// A range of an object's bytes, if one is asked for: by range or by part.
 fn part_of(content: &Content, range: Option<Range>, part: Option<i32>) -> Result<Option<Bytes<u64>>> {
@@ -185,7 +66,8 @@ macro_rules! told_of {
 }
 
 impl Adapter {
-    async fn looked_up<T>(
+    /// The object that a request names, on which the caller may do this.
+    pub(super) async fn looked_up<T>(
         &self,
         cx: &Cx,
         request: &S3Request<T>,
@@ -565,62 +447,6 @@ impl Adapter {
         let written = input.access_control_policy.is_some().then_some("AccessControlPolicy");
         bucket.check_acl(input.acl.as_ref().map(ObjectCannedACL::as_str).or(written))?;
         Ok(S3Response::new(PutObjectAclOutput::default()))
-    }
-
-    pub(super) async fn get_object_tagging(
-        &self,
-        cx: &Cx,
-        request: S3Request<GetObjectTaggingInput>,
-    ) -> Result<S3Response<GetObjectTaggingOutput>> {
-        let input = &request.input;
-        let place = (&*input.bucket, &*input.key);
-        let actions = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging");
-        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
-        let tag_set = tag_set(&found.content.tags);
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: found.id() }))
-    }
-
-    pub(super) async fn put_object_tagging(
-        &self,
-        cx: &Cx,
-        request: S3Request<PutObjectTaggingInput>,
-    ) -> Result<S3Response<PutObjectTaggingOutput>> {
-        let input = &request.input;
-        let tags = tags_of(input.tagging.clone(), limits::OBJECT_TAGS)?;
-        let actions = ("s3:PutObjectTagging", "s3:PutObjectVersionTagging");
-        let version = input.version_id.as_deref();
-        let version_id =
-            self.retag(cx, &request, (&input.bucket, &input.key), version, actions, tags).await?;
-        Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
-    }
-
-    pub(super) async fn delete_object_tagging(
-        &self,
-        cx: &Cx,
-        request: S3Request<DeleteObjectTaggingInput>,
-    ) -> Result<S3Response<DeleteObjectTaggingOutput>> {
-        let input = &request.input;
-        let actions = ("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging");
-        let version = input.version_id.as_deref();
-        let place = (&*input.bucket, &*input.key);
-        let version_id = self.retag(cx, &request, place, version, actions, BTreeMap::new()).await?;
-        Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
-    }
-
-    async fn retag<T>(
-        &self,
-        cx: &Cx,
-        request: &S3Request<T>,
-        (name, key): (&str, &str),
-        version: Option<&str>,
-        (newest, given): (&'static str, &'static str),
-        tags: BTreeMap<String, String>,
-    ) -> Result<Option<String>> {
-        let action = if version.is_some() { given } else { newest };
-        let bucket = self.open_object(cx, request, (name, key), action).await?;
-        let changed =
-            self.0.change_version(&bucket, key, version, |content| content.tags.clone_from(&tags)).await?;
-        Ok(changed.id)
     }
 }
 

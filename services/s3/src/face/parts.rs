@@ -6,10 +6,11 @@ use s3s::{S3Request, S3Response};
 use super::adapter::Adapter;
 use super::answer::{checksums, tag, time};
 use super::bucket::owner;
-use super::object::{checksum_type, described, promise, refuse_unserved, told};
+use super::headers::{condition, described, promise, refuse_unserved, told};
+use super::object::checksum_type;
 use super::request::Trailers;
 use crate::bodies::{Promise, data, keeps};
-use crate::conditions::{Conditions, Tag as Wanted};
+use crate::conditions::Conditions;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::multipart::{Complete, Named};
@@ -131,13 +132,9 @@ impl Adapter {
             number: part.part_number.unwrap_or_default(),
             e_tag: part.e_tag.map(ETag::into_value).unwrap_or_default(),
         });
-        let wanted = |tag: &Option<ETagCondition>| match tag.clone()? {
-            ETagCondition::Any => Some(Wanted::Any),
-            ETagCondition::ETag(tag) => Some(Wanted::Is(tag.into_value())),
-        };
         let conditions = Conditions {
-            matches: wanted(&input.if_match),
-            differs: wanted(&input.if_none_match),
+            matches: condition(input.if_match.clone()),
+            differs: condition(input.if_none_match.clone()),
             ..Conditions::default()
         };
         let complete = Complete {
