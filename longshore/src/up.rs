@@ -74,9 +74,12 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is logged: s3s tells of clients' malformed requests as if they were errors of ours.
+const FILTER: &str = "info,s3s=off";
+
 /// Logs of this process, structured, to stderr; `RUST_LOG` chooses, `LONGSHORE_LOG=json` makes them JSON.
 pub fn logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| FILTER.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Another subscriber would be a test's own.
     drop(if std::env::var("LONGSHORE_LOG").is_ok_and(|form| form == "json") {
