@@ -142,14 +142,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-        drop(
-            Command::new(binary())
-                .args(["down", "--data"])
-                .arg(self.data())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status(),
-        );
+        let down = Command::new(binary()).args(["down", "--data"]).arg(self.data()).output();
+        let said =
+            down.map_or_else(|e| e.to_string(), |down| String::from_utf8_lossy(&down.stderr).into_owned());
+        if !said.trim().is_empty() {
+            eprintln!("longshore down: {said}");
+        }
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(80).collect();

@@ -22,15 +22,16 @@ pub async fn run(data: &Data) -> Result<ExitCode, Exit> {
     let unusable = |e: &dyn std::fmt::Display| Exit::data(format!("cannot use {}: {e}", data.dir.display()));
     let dir = data.dir.canonicalize().map_err(|e| unusable(&e))?;
     let store = end_control_plane(&dir).await?;
-    // Held, so that no other control plane starts while things are removed.
-    edge::control::shut_down(&dir).await.map_err(|e| Exit::failed(format!("the edge does not end: {e}")))?;
+    // The store is held, so that no other control plane starts while things are removed. What cannot be removed does not
+    // keep the rest from going.
+    let edge = edge::control::shut_down(&dir).await.map_err(|e| format!("the edge does not end: {e}"));
     let owner = owner(&dir).map_err(|e| unusable(&e))?;
     let program = std::env::current_exe()
         .map_err(|e| Exit::failed(format!("cannot find this program's own file: {e}")))?;
     let engine = Docker::start(Options::new(owner, dir.join("engine"), program)).map_err(|e| unusable(&e))?;
-    remove(&engine).await.map_err(|e| Exit::failed(format!("cannot remove what runs at the engine: {e}")))?;
+    let left: Vec<String> = edge.err().into_iter().chain(remove(&engine).await).collect();
     store.close().await;
-    Ok(ExitCode::SUCCESS)
+    if left.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Exit::failed(left.join("; "))) }
 }
 
 /// SIGTERM to the control plane that holds the folder, if one does; then the folder is ours.
@@ -66,25 +67,32 @@ async fn end_control_plane(dir: &Path) -> Result<Store, Exit> {
     timeout(END, open).await.map_err(late)?
 }
 
-async fn remove(engine: &Docker) -> engine::Result<()> {
+/// Removes tasks, then networks; answers what could not be removed.
+async fn remove(engine: &Docker) -> Vec<String> {
     let tasks = match engine.tasks().await {
         // Without an engine nothing runs.
-        Err(engine::Error::Unreachable(_)) => return Ok(()),
-        tasks => tasks?,
+        Err(engine::Error::Unreachable(_)) => return Vec::new(),
+        Err(error) => return vec![format!("the engine does not tell what runs: {error}")],
+        Ok(tasks) => tasks,
     };
+    let mut left = Vec::new();
     for task in tasks {
-        engine.remove(&task.id).await?;
+        if let Err(error) = engine.remove(&task.id).await {
+            left.push(format!("task {} stays: {error}", task.id));
+        }
     }
-    for name in engine.info().await.map(|_| ()).and(engine_networks(engine).await)? {
-        engine.remove_network(&name).await?;
+    for name in engine_networks(engine).await {
+        if let Err(error) = engine.remove_network(&name).await {
+            left.push(format!("network {name} stays: {error}"));
+        }
     }
-    Ok(())
+    left
 }
 
 /// Names of this owner's networks, once the engine has told them.
-async fn engine_networks(engine: &Docker) -> engine::Result<Vec<String>> {
+async fn engine_networks(engine: &Docker) -> Vec<String> {
     let mut networks = engine.networks();
     // The first list comes right after the start.
-    drop(timeout(Duration::from_secs(2), networks.changed()).await);
-    Ok(networks.borrow().iter().map(|network| network.name.clone()).collect())
+    drop(timeout(Duration::from_secs(10), networks.changed()).await);
+    networks.borrow().iter().map(|network| network.name.clone()).collect()
 }
