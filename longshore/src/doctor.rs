@@ -151,7 +151,7 @@ fn firewall() -> Finding {
 
 fn disk(dir: &Path) -> Finding {
     let at = if dir.exists() { dir } else { Path::new(".") };
-    let free = nix::sys::statvfs::statvfs(at).map(|s| s.blocks_available() as u64 * s.fragment_size() as u64);
+    let free = nix::sys::statvfs::statvfs(at).map(|s| s.blocks_available() * s.fragment_size());
     let found = match free {
         Ok(free) if free >= FREE => Ok(format!("{} GiB free", free >> 30)),
         Ok(free) => {
