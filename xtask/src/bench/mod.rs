@@ -36,6 +36,8 @@ pub struct Bench {
     seconds: u32,
 }
 
+type Measure = fn(&Path, &Bench) -> Result<Table, String>;
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// Start to `ready`, and idle memory.
@@ -53,7 +55,7 @@ enum What {
 /// Measures and prints.
 pub fn run(bench: &Bench) -> Result<(), String> {
     let binary = binary(bench.binary.as_deref())?;
-    let benchmarks: [(What, fn(&Path, &Bench) -> Result<Table, String>); 4] = [
+    let benchmarks: [(What, Measure); 4] = [
         (What::Start, start::measure),
         (What::Balancer, balancer::measure),
         (What::Build, build::measure),

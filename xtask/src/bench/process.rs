@@ -2,7 +2,6 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Between two looks at what tells nothing by itself.
@@ -96,6 +95,12 @@ impl Drop for Serving {
     }
 }
 
+/// Lets time pass: what is measured tells nobody when it is done or at rest.
+#[allow(clippy::disallowed_methods, reason = "other programs are measured, which wake nobody here")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Looks until there is something, for so many seconds.
 pub fn until<T>(
     what: &str,
@@ -110,7 +115,7 @@ pub fn until<T>(
         if Instant::now() > end {
             return Err(format!("{what} did not come within {seconds} s"));
         }
-        sleep(LOOK);
+        pause(LOOK);
     }
 }
 

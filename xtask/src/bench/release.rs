@@ -1,14 +1,13 @@
 //! Push to served, split by step, beside the same steps by hand: samples/spring-boot and its own deployment script.
 use std::path::Path;
 use std::process::id;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::Bench;
 use super::build::phase;
-use super::process::{Patient, now, until};
+use super::process::{Patient, now, pause, until};
 use super::server::Server;
 use super::table::Table;
 use crate::codegen::root;
@@ -43,7 +42,7 @@ pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
     // The pipeline's own creation has run it once already, upon a repository without a branch.
     let execution = until("an execution of the pushed commit", 60, || execution(&server, &commit))?;
     until("the page of the pushed commit", RELEASE, || {
-        sleep(LOOK);
+        pause(LOOK);
         actions(&server, &execution)?;
         let answer = page(&server).unwrap_or_default();
         Ok(answer.contains(&commit[..12]).then_some(()))
@@ -51,7 +50,7 @@ pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
     let served = now()?;
     let hand = by_hand(&server, &app, &images)?;
     let ended = until("the end of the pipeline", 300, || {
-        sleep(LOOK);
+        pause(LOOK);
         let actions = actions(&server, &execution)?;
         let done = actions.len() == 3 && actions.iter().all(|action| action["status"] == "Succeeded");
         Ok(done.then_some(actions))

@@ -1,8 +1,8 @@
 //! Start to `ready`, and what it holds when nobody asks anything.
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
+use super::process::pause;
 use super::server::Server;
 use super::table::Table;
 use super::{Bench, median};
@@ -18,7 +18,7 @@ pub fn measure(binary: &Path, bench: &Bench) -> Result<Table, String> {
         first.push(server.start()?.as_secs_f64() * 1e3);
         server.stop();
         again.push(server.start()?.as_secs_f64() * 1e3);
-        sleep(SETTLE);
+        pause(SETTLE);
         let [own, beside] = server.pids()[..] else {
             return Err("a control plane and one edge should run".into());
         };
