@@ -25,9 +25,11 @@ const LOOK: Duration = Duration::from_millis(150);
 
 /// One release each: minutes of work, most of it Maven's.
 pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
+    // Declared first, so that the images go last, when no task stands on them any more.
+    let images;
     let server = Server::up(binary, "release")?;
+    images = Images(format!("{}/{APP}", server.listen));
     let app = server.scratch().join("app");
-    let images = Images(format!("{}/{APP}", server.listen));
     Patient::new(root().join("samples/spring-boot/aws/deploy.sh"), 300)
         .envs(server.environment())
         .envs(&[("APP", APP), ("ZONE", ZONE), ("BASE_IMAGE", BASE)].map(|(n, v)| (n.into(), v.into())))
