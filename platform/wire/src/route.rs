@@ -72,23 +72,40 @@ pub fn target(service: Option<&'static Service>, name: String, body: &[u8]) -> R
     Ok(Asked { service, operation: name, input: Input::json(body)? })
 }
 
-/// Decodes a Query or EC2 request; the `Version` tells the services apart.
-pub fn form(head: &Parts, body: &[u8]) -> Result<Asked, Fault> {
+/// The service in whose protocol a form is answered that names no operation of ours. A form of no service that we know
+/// is answered as Query services do, whose clients read nothing but XML: IAM stands for them.
+pub fn speaker(head: &Parts, body: &[u8]) -> Option<&'static Service> {
+    let form = parameters(head, body).ok();
+    let version = form.as_ref().and_then(|form| form.get("Version"));
+    let query = || api::SERVICES.iter().copied().find(|s| s.name == "iam");
+    version.and_then(speaks).or_else(query)
+}
+
+/// The service of the form-speaking ones that has this API version.
+fn speaks(version: &str) -> Option<&'static Service> {
+    let form = |s: &&'static Service| matches!(s.protocol, Protocol::Query | Protocol::Ec2);
+    api::SERVICES.iter().copied().filter(form).find(|s| s.version == version)
+}
+
+fn parameters(head: &Parts, body: &[u8]) -> Result<Form, Fault> {
     let text =
         if head.method == Method::POST { body } else { head.uri.query().unwrap_or_default().as_bytes() };
-    let form = Form::parse(text)?;
+    Form::parse(text)
+}
+
+/// Decodes a Query or EC2 request; the `Version` tells the services apart.
+pub fn form(head: &Parts, body: &[u8]) -> Result<Asked, Fault> {
+    let form = parameters(head, body)?;
     let missing = |name: &str| Fault::client("MissingAction", format!("The request has no parameter {name}"));
     let name = form.get("Action").ok_or_else(|| missing("Action"))?.to_owned();
     let version = form.get("Version").ok_or_else(|| missing("Version"))?;
-    let speaks =
-        |s: &&'static Service| matches!(s.protocol, Protocol::Query | Protocol::Ec2) && s.version == version;
     let invalid = || {
         Fault::client(
             "InvalidAction",
             format!("No service of version {version} is known here; the action was {name}"),
         )
     };
-    let service = api::SERVICES.iter().copied().find(speaks).ok_or_else(invalid)?;
+    let service = speaks(version).ok_or_else(invalid)?;
     known(service, &name)?;
     Ok(Asked { service, operation: name, input: Input::Query(form, service.protocol == Protocol::Ec2) })
 }

@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::auth::{Auth, Signed};
 use crate::limits::OPERATION_BODY;
 use crate::protocol::{answer, refusal, validation_code};
-use crate::route::{Asked, Route, form, rest, route, target};
+use crate::route::{Asked, Route, form, rest, route, speaker, target};
 
 /// Everything that is served, to whoever asks by a listener.
 pub struct Api {
@@ -94,8 +94,9 @@ impl Api {
     ) -> Result<Response<Body>, (Option<&'static Service>, Fault)> {
         let body = collect(body).await.map_err(|fault| (None, fault))?;
         // A form names its service in the body, and so the protocol of the refusal: decode before judging the signature.
+        let speaker = matches!(asked, Route::Form).then(|| speaker(&head, &body)).flatten();
         let asked = self.decode(asked, &head, &body);
-        let service = asked.as_ref().ok().map(|asked| asked.service);
+        let service = asked.as_ref().map_or(speaker, |asked| Some(asked.service));
         let signed = self.auth.whole(&head, &body, service).await.map_err(|fault| (service, fault))?;
         let asked = asked.map_err(|fault| (service, fault))?;
         let cx = self.enter(&door, &head, signed);
