@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::{Signal, kill};
@@ -60,12 +60,12 @@ impl Server {
 
     /// `kill -9` of the control plane, waited for.
     pub fn kill(&mut self) {
-        self.signal(Signal::SIGKILL);
+        let _ = self.signal(Signal::SIGKILL);
     }
 
-    /// SIGTERM to the control plane, waited for: edge and tasks go on.
-    pub fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
+    /// SIGTERM to the control plane, waited for: edge and tasks go on. Answers how it ended, if it ran.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        self.signal(Signal::SIGTERM)
     }
 
     /// `kill -9` of the edge alone, by the lock that it holds on its folder.
@@ -84,11 +84,10 @@ impl Server {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 
-    fn signal(&mut self, signal: Signal) {
-        if let Some(mut child) = self.child.take() {
-            let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
-            drop(child.wait());
-        }
+    fn signal(&mut self, signal: Signal) -> Option<ExitStatus> {
+        let mut child = self.child.take()?;
+        let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
+        child.wait().ok()
     }
 
     /// A client with root's credentials.

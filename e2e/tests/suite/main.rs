@@ -1,4 +1,9 @@
 //! Every test is named for what must be shown; `scripts/test` runs them with the release binary.
 //! One binary, so that the suite links once.
 
+mod bad_input;
+mod git;
+mod life;
+mod registry;
 mod release;
+mod tour;
