@@ -191,8 +191,8 @@ fn a_missing_permission_and_a_closed_group_fail_as_aws_does_and_heal() {
     });
     release.served(&commit);
 
-    let group = client.sh(&format!("aws ec2 describe-security-groups --filters Name=group-name,Values={APP}-app,app --query 'SecurityGroups[0].GroupId' --output text"));
-    let source = client.sh("aws ec2 describe-security-groups --filters Name=group-name,Values=balancer --query 'SecurityGroups[0].GroupId' --output text");
+    let group = client.sh(&format!("aws ec2 describe-security-groups --filters Name=group-name,Values={APP}-app --query 'SecurityGroups[0].GroupId' --output text"));
+    let source = client.sh(&format!("aws ec2 describe-security-groups --filters Name=group-name,Values={APP}-balancer --query 'SecurityGroups[0].GroupId' --output text"));
     let rule =
         format!("--group-id {} --protocol tcp --port 8080 --source-group {}", group.trim(), source.trim());
     client.aws(&format!("ec2 revoke-security-group-ingress {rule}"));

@@ -99,7 +99,7 @@ impl Server {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
-            .max_buf_size(HEADERS * 4)
+            .max_buf_size(HEADERS)
             .preserve_header_case(false);
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         tokio::pin!(connection);

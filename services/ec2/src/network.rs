@@ -152,7 +152,8 @@ impl Surroundings {
         for interface in self.interfaces.iter().filter(|interface| self.is_peer(peer, interface)) {
             let balancer = interface.description.starts_with(LOAD_BALANCER);
             let address = if balancer { Some(self.gateway) } else { interface.address.parse().ok() };
-            peers.extend(address.map(Cidr::host).filter(|host| !peers.contains(host)));
+            let host = address.map(Cidr::host).filter(|host| !peers.iter().any(|peer| peer.contains(*host)));
+            peers.extend(host);
         }
         peers
     }
