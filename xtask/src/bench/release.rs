@@ -76,29 +76,38 @@ fn report(
     let id = building.pointer("/output/executionResult/externalExecutionId").cloned().unwrap_or_default();
     let answer = server.post("codebuild", "CodeBuild_20161006.BatchGetBuilds", &json!({"ids": [id]}))?;
     let build = answer.pointer("/builds/0").cloned().unwrap_or_default();
-    let (main, post) = (phase(&build, "BUILD"), phase(&build, "POST_BUILD"));
-    let before: f64 = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD"]
+    let (login, main, post) =
+        (phase(&build, "PRE_BUILD"), phase(&build, "BUILD"), phase(&build, "POST_BUILD"));
+    let before: f64 = ["SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE", "INSTALL"]
         .iter()
         .map(|name| phase(&build, name))
         .sum();
     let all = at(building, "lastUpdateTime") - at(building, "startTime");
     let (total, by_hand) = (served - pushed, hand.package + hand.image + hand.push + hand.healthy);
+    // The buildspec's commands are not ours, and beside Maven's own spread (its downloads) our share would drown.
+    let own = total - login - main - post - hand.healthy;
 
     let mut table = Table::new("Push to served", "by hand");
     table.ours("git push, until git has ended", accepted, "s");
     table.ours("push to Source action", at(source, "startTime") - pushed, "s");
     table.ours("Source action", at(source, "lastUpdateTime") - at(source, "startTime"), "s");
-    table.ours("Build, before its commands (up to PRE_BUILD's docker login)", before, "s");
+    table.ours("Build, before its first command", before, "s");
+    table.ours("Build, PRE_BUILD: the buildspec's docker login", login, "s");
     table.compare("Build, BUILD: mvn package, docker build", main, hand.package + hand.image, "s");
     table.compare("Build, POST_BUILD: docker push", post, hand.push, "s");
-    table.ours("Build, the rest: artifacts, finalizing, handing over", all - before - main - post, "s");
+    table.ours(
+        "Build, the rest: artifacts, finalizing, handing over",
+        all - before - login - main - post,
+        "s",
+    );
     table.compare("Deploy to served page, two tasks", served - at(deploy, "startTime"), hand.healthy, "s");
     table.compare("push to served", total, by_hand, "s");
-    table.ours("Longshore's own share (aim: under 1.5)", total - by_hand, "s");
+    table.ours("Longshore's own share (aim: under 1.5)", own, "s");
     table.note(format!(
-        "own share: {:.1} % of push to served (aim: under 5 %); in it stand two health checks 5 s apart, as the \
-         sample's target group asks, for which nobody waits by hand",
-        100.0 * (total - by_hand) / total
+        "own share: push to served without the buildspec's commands and without the start of the containers, as it took \
+         by hand; {:.1} % (aim: under 5 %); in it stand two health checks 5 s apart, as the sample's target group asks, \
+         for which nobody waits by hand",
+        100.0 * own / total
     ));
     table.note(format!(
         "by hand: mvn package {:.1} s from an empty Maven repository, as in the build's container; docker build {:.1} s",
