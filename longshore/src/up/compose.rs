@@ -238,3 +238,49 @@ fn balancer_range(text: &str) -> Result<elb::Range, Exit> {
     }
     Ok(elb::Range { network: range.first(), bits: range.prefix() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// Shapes that are generated for what comes next; a call answers `NotImplemented` and names the operation.
+    const NOT_YET: &str = include_str!("not_yet.txt");
+
+    /// What the models describe and what is served must not drift apart unseen.
+    #[tokio::test]
+    async fn every_generated_operation_is_served_or_listed_as_not_yet() {
+        let dir = std::env::temp_dir().join(format!("longshore-compose-{}", std::process::id()));
+        let data = dir.to_string_lossy().into_owned();
+        let Command::Up(options) = Cli::parse_from(["longshore", "up", "--data", &data]).command else {
+            panic!("up")
+        };
+        let folder = Folder::open(&options.data).await.unwrap_or_else(|_| panic!("a folder"));
+        let plane =
+            Plane::compose(&options, &Config::default(), &folder).await.unwrap_or_else(|_| panic!("a plane"));
+        let served: BTreeSet<String> =
+            plane.api.ops.served().map(|(service, name)| format!("{service}.{name}")).collect();
+        let allow: serde_json::Value =
+            serde_json::from_str(include_str!("../../../models/allow.json")).unwrap_or_default();
+        let mut wanted = BTreeSet::new();
+        for service in api::SERVICES {
+            match allow[service.name].as_array() {
+                Some(names) => wanted
+                    .extend(names.iter().filter_map(|n| Some(format!("{}.{}", service.name, n.as_str()?)))),
+                None => {
+                    wanted.extend(service.operations.iter().map(|name| format!("{}.{name}", service.name)))
+                }
+            }
+        }
+        let listed: BTreeSet<String> =
+            NOT_YET.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let missing: BTreeSet<String> = wanted.difference(&served).cloned().collect();
+        assert_eq!(missing, listed);
+        drop(plane);
+        drop(std::fs::remove_dir_all(dir));
+    }
+}
