@@ -4,11 +4,11 @@ use std::process::Command;
 
 use crate::codegen::root;
 
-/// A longer hand-written file is two ideas.
-const LINES: usize = 500;
+/// A hand-written file stays under about 500 lines; one that is longer than this is two ideas.
+const LINES: usize = 550;
 /// What may not stand in Rust code, and why.
 const BANNED: &[(&str, &str)] = &[
-    ("#[ignore", "a test that does not run shows nothing"),
+    ("#[ignore]", "a test that does not run shows nothing; say why, or remove it"),
     ("FIXME", "mend it, or open an issue"),
     ("/root/", "a path of one machine"),
     ("println!(\"debug", "left over"),

@@ -32,7 +32,7 @@ phases:
         fi
     finally:
       - 'echo "x: y"'
-cache: {paths: ['/root/.m2/**/*']}
+cache: {paths: ['/var/cache/m2/**/*']}
 artifacts:
   files: ['**/*']
   base-directory: target
