@@ -193,15 +193,20 @@ impl Rig {
 
     /// The lines of the build's log, without the agent's own.
     pub async fn log(&self, id: &str) -> Vec<String> {
+        self.try_log(id).await.unwrap()
+    }
+
+    /// The same of a store that may have stopped.
+    pub async fn try_log(&self, id: &str) -> Result<Vec<String>, Fault> {
         let (group, stream) = id.split_once(':').unwrap();
         let input = json!({"logGroupName": format!("/aws/codebuild/{group}"), "logStreamName": stream, "startFromHead": true});
-        let events = self.world.call("logs.GetLogEvents", input).await.unwrap();
+        let events = self.world.call("logs.GetLogEvents", input).await?;
         let lines = events["events"]
             .as_array()
             .unwrap()
             .iter()
             .map(|e| e["message"].as_str().unwrap().trim_end().to_owned());
-        lines.filter(|line| !line.starts_with("[Container]")).collect()
+        Ok(lines.filter(|line| !line.starts_with("[Container]")).collect())
     }
 
     /// Ends the services as a killed process does; the state is left.
