@@ -24,6 +24,7 @@ pub async fn run(options: &Watch) -> Result<ExitCode, Exit> {
         View { client, pipeline: options.pipeline.clone(), shown: HashMap::new(), logs: BTreeMap::new() };
     let id = view.latest().await?;
     println!("{} {id}", options.pipeline);
+    let mut waiting = String::new();
     loop {
         let execution = view
             .call(
@@ -33,13 +34,19 @@ pub async fn run(options: &Watch) -> Result<ExitCode, Exit> {
             .await?;
         view.actions(&id).await?;
         let status = text(&execution["pipelineExecution"]["status"]).to_owned();
+        let summary = text(&execution["pipelineExecution"]["statusSummary"]);
         if !matches!(status.as_str(), "InProgress" | "Stopping") {
-            println!("{status} {}", text(&execution["pipelineExecution"]["statusSummary"]));
+            println!("{status} {summary}");
             return Ok(if options.exit_status && status != "Succeeded" {
                 ExitCode::FAILURE
             } else {
                 ExitCode::SUCCESS
             });
+        }
+        // Why it waits: a lock, a transition, an approval, the action that runs.
+        if summary != waiting {
+            println!("  {summary}");
+            waiting = summary.to_owned();
         }
         tokio::time::sleep(ASK).await;
     }
