@@ -16,6 +16,16 @@ fn succeeds(release: &Release, commit: &str) -> String {
     execution
 }
 
+/// Retries what failed in the build stage; the execution must end well.
+fn retry_succeeds(release: &Release, execution: &str) {
+    release.client.aws(&format!("codepipeline retry-stage-execution --pipeline-name {APP} --stage-name Build --pipeline-execution-id {execution} --retry-mode FAILED_ACTIONS"));
+    eventually("the retry ends well", || match release.status(execution).as_str() {
+        "Succeeded" => Some(()),
+        "Failed" => panic!("{}", release.explain(execution)),
+        _ => None,
+    });
+}
+
 fn change_greeting(release: &Release, greeting: &str) {
     let path = release.clone.join("src/main/java/com/example/harbour/GreetingController.java");
     let text = fs::read_to_string(&path).unwrap();
@@ -147,12 +157,7 @@ fn a_failing_test_fails_the_release_and_a_retry_after_the_fix_succeeds() {
         "--environment",
         &environment.to_string(),
     ]);
-    client.aws(&format!("codepipeline retry-stage-execution --pipeline-name {APP} --stage-name Build --pipeline-execution-id {execution} --retry-mode FAILED_ACTIONS"));
-    eventually("the retry ends well", || match release.status(&execution).as_str() {
-        "Succeeded" => Some(()),
-        "Failed" => panic!("{}", release.explain(&execution)),
-        _ => None,
-    });
+    retry_succeeds(&release, &execution);
     release.served(&commit);
 }
 
@@ -183,12 +188,7 @@ fn a_missing_permission_and_a_closed_group_fail_as_aws_does_and_heal() {
     let log = client.sh("aws logs filter-log-events --log-group-name /aws/codebuild/harbour --query 'events[].message' --output text");
     assert!(log.contains("not authorized to perform: ecr:PutImage"), "{log}");
     put(&document);
-    client.aws(&format!("codepipeline retry-stage-execution --pipeline-name {APP} --stage-name Build --pipeline-execution-id {execution} --retry-mode FAILED_ACTIONS"));
-    eventually("the retry ends well", || match release.status(&execution).as_str() {
-        "Succeeded" => Some(()),
-        "Failed" => panic!("{}", release.explain(&execution)),
-        _ => None,
-    });
+    retry_succeeds(&release, &execution);
     release.served(&commit);
 
     let group = client.sh(&format!("aws ec2 describe-security-groups --filters Name=group-name,Values={APP}-app --query 'SecurityGroups[0].GroupId' --output text"));
