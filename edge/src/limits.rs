@@ -23,6 +23,8 @@ pub const IDLE_PER_TARGET: usize = 256;
 pub const H2_STREAMS: u32 = 128;
 /// Targets tried for one request before it fails.
 pub const ATTEMPTS: usize = 3;
+/// Between two looks whether a new target has come up.
+pub const LOOK: Duration = Duration::from_millis(50);
 /// A compiled regular expression of a rule, in bytes.
 pub const REGEX: usize = 256 << 10;
 

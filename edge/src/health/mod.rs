@@ -19,7 +19,9 @@ pub enum Outcome {
     Mismatch(u16),
     /// No answer in time, or the security groups let none in.
     Timeout,
-    /// No connection, or not HTTP.
+    /// Nothing listens there.
+    Refused,
+    /// No connection for another reason, or not HTTP.
     Failed,
 }
 
@@ -78,7 +80,9 @@ fn unhealthy(outcome: &Outcome) -> Health {
             ("Target.ResponseCodeMismatch", format!("Health checks failed with these codes: [{code}]"))
         }
         Outcome::Timeout => ("Target.Timeout", "Request timed out".to_owned()),
-        Outcome::Failed | Outcome::Passed => ("Target.FailedHealthChecks", "Health checks failed".to_owned()),
+        Outcome::Refused | Outcome::Failed | Outcome::Passed => {
+            ("Target.FailedHealthChecks", "Health checks failed".to_owned())
+        }
     };
     Health { state: HealthState::Unhealthy, reason: Some(reason.to_owned()), description: Some(description) }
 }
@@ -110,6 +114,7 @@ impl fmt::Display for Outcome {
             Self::Passed => f.write_str("passed"),
             Self::Mismatch(code) => write!(f, "answered {code}"),
             Self::Timeout => f.write_str("timed out"),
+            Self::Refused => f.write_str("refused"),
             Self::Failed => f.write_str("not reached"),
         }
     }
@@ -119,7 +124,7 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
-    /// p passed, m mismatched (500), t timed out, f failed; thresholds 3 and 2. After each, the state's initial.
+    /// p passed, m mismatched (500), t timed out, r refused, f failed; thresholds 3 and 2. After each, the state's initial.
     fn check(outcomes: &str, states: &str, last: Option<(&str, &str)>) {
         let mut checked = Checked::default();
         let mut seen = String::new();
@@ -128,6 +133,7 @@ mod tests {
                 'p' => Outcome::Passed,
                 'm' => Outcome::Mismatch(500),
                 't' => Outcome::Timeout,
+                'r' => Outcome::Refused,
                 _ => Outcome::Failed,
             };
             checked = checked.after(&outcome, 3, 2);
@@ -148,6 +154,7 @@ mod tests {
         check("fp", "ih", None);
         check("f", "i", Some(("Elb.InitialHealthChecking", "Initial health checks in progress")));
         check("ff", "iu", Some(("Target.FailedHealthChecks", "Health checks failed")));
+        check("rr", "iu", Some(("Target.FailedHealthChecks", "Health checks failed")));
         check("pmpm", "hhhh", None);
         check(
             "pmm",

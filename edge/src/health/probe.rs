@@ -1,4 +1,5 @@
 //! One health check.
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -29,7 +30,10 @@ pub async fn probe(target: SocketAddr, check: &HealthCheck) -> Outcome {
         Err(_) => Outcome::Timeout,
         Ok(Err(error)) => {
             tracing::debug!(%addr, %error, "a health check got no answer");
-            Outcome::Failed
+            match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => Outcome::Refused,
+                _ => Outcome::Failed,
+            }
         }
         Ok(Ok(code)) => match Codes::parse(&check.matcher).is_some_and(|codes| codes.contain(code)) {
             true => Outcome::Passed,

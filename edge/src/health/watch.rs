@@ -1,17 +1,22 @@
 //! Checking one target for as long as it stays.
+use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use snapshot::{HealthCheck, HealthState};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Outcome;
 use super::probe::probe;
+use crate::limits;
 use crate::proxy::group::Group;
 use crate::proxy::target::Target;
 
-/// Checks a target every interval, and at once when its admission or the settings change. `changed` is told when its
-/// health does.
+/// Checks a target every interval, and at once when its admission or the settings change, or when a new target comes
+/// up: its first success makes it healthy, for which a rollout should not wait out an interval. `changed` is told when
+/// its health does.
 pub async fn watch(group: Arc<Group>, target: Arc<Target>, changed: Arc<Notify>) {
     loop {
         let started = Instant::now();
@@ -30,9 +35,25 @@ pub async fn watch(group: Arc<Group>, target: Arc<Target>, changed: Arc<Notify>)
             let state = after.health.state;
             tracing::info!(target = %target.addr, group = %group.arn, ?state, %outcome, "a target's health changed");
         }
+        let starts = outcome == Outcome::Refused && after.health.state == HealthState::Initial;
         tokio::select! {
+            () = comes_up(target.addr, check), if starts => {}
             () = sleep_until(started + Duration::from_millis(check.interval_ms.max(1))) => {}
             () = target.wake.notified() => {}
+        }
+    }
+}
+
+/// Until a target where nothing listened passes a check. Another namespace's port tells nobody when it opens, so it is
+/// looked at; a refused connection costs little, and no process there hears of it. These looks count for nothing: a
+/// target that listens and does not pass is left to its checks.
+async fn comes_up(target: SocketAddr, check: &HealthCheck) {
+    loop {
+        sleep(limits::LOOK).await;
+        match probe(target, check).await {
+            Outcome::Refused => {}
+            Outcome::Passed => return,
+            _ => return pending().await,
         }
     }
 }

@@ -32,7 +32,11 @@ pub struct Backend {
 
 impl Backend {
     pub async fn new(name: &'static str) -> Self {
-        let listener = TcpListener::bind((address(), 0)).await.unwrap();
+        Self::at(name, (address(), 0).into()).await
+    }
+
+    pub async fn at(name: &'static str, at: SocketAddr) -> Self {
+        let listener = TcpListener::bind(at).await.unwrap();
         let at = listener.local_addr().unwrap();
         let health = Arc::new(AtomicU16::new(200));
         let (gate, waiting, served): (Arc<Notify>, Arc<Notify>, Arc<AtomicUsize>) = Default::default();

@@ -58,3 +58,20 @@ async fn nobody_and_nothing_behind_a_target() {
     until(&rig, HealthState::Unhealthy, Some("Target.FailedHealthChecks"), Some("Health checks failed"))
         .await;
 }
+
+/// Its checks are an hour apart: it can only have been looked at in between.
+#[tokio::test]
+async fn a_new_target_is_healthy_as_soon_as_it_comes_up() {
+    let (rig, ip) = (Rig::new(), address());
+    let free = tokio::net::TcpListener::bind((address(), 0)).await.unwrap();
+    let at = free.local_addr().unwrap();
+    drop(free);
+    let mut all = simple(ip, &[at]);
+    all.target_groups[0].health.interval_ms = 3_600_000;
+    rig.serve(all).await;
+    let progress = Some("Initial health checks in progress");
+    until(&rig, HealthState::Initial, Some("Elb.InitialHealthChecking"), progress).await;
+    let _late = Backend::at("late", at).await;
+    until(&rig, HealthState::Healthy, None, None).await;
+    assert!(get(ip, "/").await.1.starts_with("late "));
+}
