@@ -33,12 +33,14 @@ pub async fn forward(
     let (mut head, body) = request.into_parts();
     let upgrade = headers::upgrade(&head);
     headers::prepare(&mut head, client, routes, upgrade.as_ref())?;
-    let done = Arc::new(AtomicBool::new(body.is_end_stream()));
-    let body = match body.is_end_stream() {
-        true => Outgoing::Empty,
-        false => Outgoing::Streaming { body, done: done.clone() },
+    let (body, uploading) = match body.is_end_stream() {
+        true => (Outgoing::Empty, None),
+        false => {
+            let uploading = Arc::new(AtomicBool::new(true));
+            (Outgoing::Streaming { body, uploading: uploading.clone() }, Some(uploading))
+        }
     };
-    let exchange = Exchange { client, done: &done, idle: routes.idle };
+    let exchange = Exchange { client, uploading: uploading.as_deref(), idle: routes.idle };
     let (mut response, lease) = exchange.run(group, Request::from_parts(head, body)).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let (Some(protocol), Some(on_client)) = (upgrade, on_client) else { return Err(502) };
@@ -68,8 +70,8 @@ fn switch(
 
 struct Exchange<'a> {
     client: &'a Client,
-    /// The client's body was sent whole.
-    done: &'a AtomicBool,
+    /// Whether some of the client's body is still to be sent; none where it has none.
+    uploading: Option<&'a AtomicBool>,
     idle: Duration,
 }
 
@@ -141,7 +143,7 @@ impl Exchange<'_> {
                 biased;
                 response = &mut answer => break response,
                 () = &mut sleep => {
-                    let uploading = !self.done.load(Ordering::Relaxed);
+                    let uploading = self.uploading.is_some_and(|it| it.load(Ordering::Relaxed));
                     let due = self.client.activity.silent_at(self.idle);
                     match uploading {
                         true if due > Instant::now() => sleep.as_mut().reset(due),

@@ -71,8 +71,8 @@ pub enum Outgoing {
     Streaming {
         /// What hyper reads.
         body: Incoming,
-        /// Set once all of it was sent.
-        done: Arc<AtomicBool>,
+        /// Unset once all of it was sent.
+        uploading: Arc<AtomicBool>,
     },
 }
 
@@ -86,10 +86,10 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
-            Self::Streaming { body, done } => {
+            Self::Streaming { body, uploading } => {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
                 if body.is_end_stream() || matches!(frame, Poll::Ready(None)) {
-                    done.store(true, Ordering::Relaxed);
+                    uploading.store(false, Ordering::Relaxed);
                 }
                 frame
             }
