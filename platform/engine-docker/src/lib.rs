@@ -88,6 +88,8 @@ pub(crate) struct Inner {
     making_network: tokio::sync::Mutex<()>,
     gates: Mutex<HashMap<TaskId, Weak<Gate>>>,
     pulled: Mutex<BTreeSet<String>>,
+    /// The engine's processors: they stay as many as they are.
+    cpus: tokio::sync::OnceCell<u32>,
     watch: OnceLock<AbortHandle>,
 }
 
@@ -110,6 +112,7 @@ impl Docker {
             making_network: tokio::sync::Mutex::default(),
             gates: Mutex::default(),
             pulled: Mutex::default(),
+            cpus: tokio::sync::OnceCell::new(),
             watch: OnceLock::new(),
             options,
         });

@@ -6,7 +6,7 @@ use engine::{
     Change, Changes, Condition, Container, ContainerState, Dependency, Error, Health, Image, Result, Task,
     TaskId, TaskSpec, TaskState,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::client::{code, error, fine, words};
 use crate::exec::archive;
@@ -15,16 +15,16 @@ use crate::{Inner, spec};
 
 /// Lets a stop come between two steps of a start. Closed for good once a stop begins.
 #[derive(Default)]
-pub(crate) struct Gate(Mutex<bool>);
+pub(crate) struct Gate(RwLock<bool>);
 
 impl Gate {
     pub(crate) async fn close(&self) {
-        *self.0.lock().await = true;
+        *self.0.write().await = true;
     }
 
-    /// Holds stops off for one step.
-    async fn step(&self, id: &TaskId) -> Result<tokio::sync::MutexGuard<'_, bool>> {
-        let closed = self.0.lock().await;
+    /// Holds stops off for one step; steps do not hold one another off.
+    async fn step(&self, id: &TaskId) -> Result<RwLockReadGuard<'_, bool>> {
+        let closed = self.0.read().await;
         if *closed {
             return Err(Error::Stopped {
                 task: id.clone(),
@@ -33,6 +33,12 @@ impl Gate {
         }
         Ok(closed)
     }
+}
+
+/// A container that is there, and whether this start made it: then nobody can have started it yet.
+struct Made {
+    id: String,
+    new: bool,
 }
 
 impl Inner {
@@ -54,21 +60,25 @@ impl Inner {
         spec::check(spec)?;
         // Before anything can change, so that no change is missed.
         let mut changes = self.notifier.subscribe();
-        let pause = self.hold_namespace(gate, spec).await?;
-        for container in &order {
-            self.make_container(gate, spec, &pause, container).await?;
-        }
-        for container in order {
+        let pause = self.make_pause(gate, spec).await?;
+        // Containers are made while the namespace begins, and started once its rules are in force. Neither is given
+        // up half-way when the other fails: what the engine was asked for, it does.
+        let (held, made) = tokio::join!(
+            self.hold_namespace(gate, spec, &pause),
+            self.make_containers(gate, spec, &pause, &order)
+        );
+        held?;
+        for (container, made) in order.into_iter().zip(made?) {
             for dependency in &container.depends_on {
                 self.await_dependency(&mut changes, &spec.id, &container.name, dependency).await?;
             }
-            self.start_container(gate, &spec.id, container).await?;
+            self.start_container(gate, &spec.id, container, &made).await?;
         }
         Ok(())
     }
 
-    /// Makes the pause container, starts it and puts the rules into force: nothing joins it before. Answers its id.
-    async fn hold_namespace(&self, gate: &Gate, spec: &TaskSpec) -> Result<String> {
+    /// Makes the pause container.
+    async fn make_pause(&self, gate: &Gate, spec: &TaskSpec) -> Result<Made> {
         let network = match &spec.network {
             None => None,
             Some(attachment) => {
@@ -79,20 +89,48 @@ impl Inner {
         self.ensure_pause_image().await?;
         let _step = gate.step(&spec.id).await?;
         let body = spec::pause(&self.options, &self.names, spec, network.as_ref());
-        self.create(&self.names.pause(&spec.id), body, "its network namespace").await?;
+        if let Some(id) = self.create(&self.names.pause(&spec.id), body, "its network namespace").await? {
+            return Ok(Made { id, new: true });
+        }
         let parts = self.parts(&spec.id).await?;
         let ended = |reason: &str| Error::Stopped { task: spec.id.clone(), reason: reason.into() };
         let pause = parts.pause().ok_or_else(|| ended("its network namespace is gone"))?;
         if let TaskState::Stopped { reason } = parts.task().state {
             return Err(ended(&reason));
         }
-        let pause = id_of(pause).to_owned();
-        let started = self.client.get().await?.start_container(&pause, None).await;
+        Ok(Made { id: id_of(pause).to_owned(), new: false })
+    }
+
+    /// Starts the pause container and puts the rules into force: nothing joins it before.
+    async fn hold_namespace(&self, gate: &Gate, spec: &TaskSpec, pause: &Made) -> Result<()> {
+        let _step = gate.step(&spec.id).await?;
+        let started = self.client.get().await?.start_container(&pause.id, None).await;
         fine(started).map_err(|e| cannot_start("its network namespace", e))?;
         if spec.network.is_some() {
-            self.apply_rules(&spec.id, &pause, &spec.rules).await?;
+            self.apply_rules(&spec.id, &pause.id, &spec.rules).await?;
         }
-        Ok(pause)
+        Ok(())
+    }
+
+    /// Makes the containers that are not there yet, one after the other: images may be large.
+    async fn make_containers(
+        &self,
+        gate: &Gate,
+        spec: &TaskSpec,
+        pause: &Made,
+        order: &[&Container],
+    ) -> Result<Vec<Made>> {
+        // Those of an earlier start; with a new pause there can be none that would do.
+        let parts = if pause.new { None } else { Some(self.parts(&spec.id).await?) };
+        let mut all = Vec::with_capacity(order.len());
+        for container in order {
+            let found = parts.as_ref().and_then(|parts| parts.container(&container.name));
+            all.push(match found {
+                Some(found) => Made { id: id_of(found).to_owned(), new: false },
+                None => self.make_container(gate, spec, &pause.id, container).await?,
+            });
+        }
+        Ok(all)
     }
 
     async fn make_container(
@@ -101,41 +139,49 @@ impl Inner {
         spec: &TaskSpec,
         pause: &str,
         container: &Container,
-    ) -> Result<()> {
-        if self.parts(&spec.id).await?.container(&container.name).is_some() {
-            return Ok(());
-        }
+    ) -> Result<Made> {
         let image: Image = self.pull(&container.image).await?;
-        let cpus = self.info().await?.cpus;
+        let cpus = *self.cpus.get_or_try_init(|| async { Ok(self.info().await?.cpus) }).await?;
         let _step = gate.step(&spec.id).await?;
         let body = spec::container(&self.options, &self.names, spec, container, pause, &image, cpus)?;
         for volume in spec::volumes(&self.names, spec, container) {
             self.client.get().await?.create_volume(volume).await.map_err(error)?;
         }
-        self.create(&self.names.container(&spec.id, &container.name), body, &container.name).await
+        let name = self.names.container(&spec.id, &container.name);
+        let new = self.create(&name, body, &container.name).await?;
+        Ok(match new {
+            Some(id) => Made { id, new: true },
+            None => Made { id: name, new: false },
+        })
     }
 
-    /// Creates a container. One of that name is it: names are made of the task's id.
-    async fn create(&self, name: &str, body: bollard::models::ContainerCreateBody, what: &str) -> Result<()> {
+    /// Creates a container and answers its id; none where there is one of that name: that is it, since names are
+    /// made of the task's id.
+    async fn create(
+        &self,
+        name: &str,
+        body: bollard::models::ContainerCreateBody,
+        what: &str,
+    ) -> Result<Option<String>> {
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         match self.client.get().await?.create_container(Some(options), body).await {
-            Ok(_) => Ok(()),
-            Err(e) if code(&e) == Some(409) && words(&e).contains("already in use") => Ok(()),
+            Ok(made) => Ok(Some(made.id)),
+            Err(e) if code(&e) == Some(409) && words(&e).contains("already in use") => Ok(None),
             Err(e) => Err(cannot_start(what, error(e))),
         }
     }
 
     /// Starts a container that was never started; one that was is left as it is.
-    async fn start_container(&self, gate: &Gate, id: &TaskId, container: &Container) -> Result<()> {
+    async fn start_container(
+        &self,
+        gate: &Gate,
+        id: &TaskId,
+        container: &Container,
+        made: &Made,
+    ) -> Result<()> {
         let _step = gate.step(id).await?;
-        let parts = self.parts(id).await?;
-        let gone = |reason: String| Error::Stopped { task: id.clone(), reason };
-        if let TaskState::Stopped { reason } = parts.task().state {
-            return Err(gone(reason));
-        }
-        let found = parts.container(&container.name);
-        let found = found.ok_or_else(|| gone(format!("its container '{}' was removed", container.name)))?;
-        if !never_started(found) {
+        // A new one has not been started, and the engine refuses to start it where the namespace has ended.
+        if !made.new && !self.waits_for_start(id, container).await? {
             return Ok(());
         }
         let client = self.client.get().await?;
@@ -144,11 +190,23 @@ impl Inner {
                 container.files.iter().map(|f| (f.path.trim_start_matches('/'), f.mode, &f.content[..]));
             let root = UploadToContainerOptionsBuilder::new().path("/").build();
             let body = bollard::body_full(archive(files)?);
-            let put = client.upload_to_container(id_of(found), Some(root), body).await;
+            let put = client.upload_to_container(&made.id, Some(root), body).await;
             put.map_err(|e| cannot_start(&container.name, error(e)))?;
         }
-        let started = client.start_container(id_of(found), None).await;
+        let started = client.start_container(&made.id, None).await;
         started.map_err(|e| cannot_start(&container.name, error(e)))
+    }
+
+    /// Whether a container that was there before was never started.
+    async fn waits_for_start(&self, id: &TaskId, container: &Container) -> Result<bool> {
+        let parts = self.parts(id).await?;
+        let gone = |reason: String| Error::Stopped { task: id.clone(), reason };
+        if let TaskState::Stopped { reason } = parts.task().state {
+            return Err(gone(reason));
+        }
+        let found = parts.container(&container.name);
+        let found = found.ok_or_else(|| gone(format!("its container '{}' was removed", container.name)))?;
+        Ok(never_started(found))
     }
 
     async fn await_dependency(
