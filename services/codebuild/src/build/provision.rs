@@ -76,7 +76,6 @@ impl Drive {
             return Ok(Err(Refused::failed("PROVISIONING", context)));
         }
         self.volume.create().map_err(Failure::io)?;
-        let uri = self.grant(&row.value, Ipv4Addr::UNSPECIFIED).await?;
         let (running, fetched) = tokio::join!(self.run_task(&cx, &row.value), self.fetch(&cx, &row.value));
         let address = match running {
             Ok(address) => address,
@@ -87,7 +86,8 @@ impl Drive {
             Ok(Some(commit)) => row.value.build.resolved_source_version = Some(commit),
             Ok(None) => {}
         }
-        self.grant(&row.value, address).await?;
+        // Nobody asks for credentials before there is a plan.
+        let uri = self.grant(&row.value, address).await?;
         if !self.volume.has_plan() {
             let plan = environment::plan(&row.value, &self.region, &uri, self.service.config.trust.as_ref());
             self.volume.put_plan(&plan).map_err(Failure::io)?;
