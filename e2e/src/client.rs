@@ -2,8 +2,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+
+use crate::boto3::Boto3;
 
 /// A shell's worth of environment.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub struct Client {
     aws: PathBuf,
     endpoint_option: Option<String>,
     folder: PathBuf,
+    /// Started when first asked.
+    boto3: Arc<Mutex<Option<Boto3>>>,
 }
 
 /// How a command ended.
@@ -27,7 +32,8 @@ pub struct Outcome {
 
 impl Client {
     pub(crate) fn new(env: BTreeMap<String, String>, folder: &Path) -> Self {
-        Self { env, aws: cache().join("venv/bin/aws"), endpoint_option: None, folder: folder.to_owned() }
+        let (aws, folder) = (cache().join("venv/bin/aws"), folder.to_owned());
+        Self { env, aws, endpoint_option: None, folder, boto3: Arc::default() }
     }
 
     /// The same, with Debian's AWS CLI 2, which knows no `AWS_ENDPOINT_URL`; `None` where the distribution has none.
@@ -39,7 +45,7 @@ impl Client {
 
     /// The same, as another user or role.
     pub fn with_key(&self, id: &str, secret: &str, token: Option<&str>) -> Self {
-        let mut client = self.clone();
+        let mut client = Self { boto3: Arc::default(), ..self.clone() };
         client.env.insert("AWS_ACCESS_KEY_ID".into(), id.into());
         client.env.insert("AWS_SECRET_ACCESS_KEY".into(), secret.into());
         if let Some(token) = token {
@@ -87,6 +93,26 @@ impl Client {
         let outcome = self.try_aws(&words(args));
         assert!(!outcome.ok, "aws {args} should have failed, but answered {}", outcome.out);
         outcome.err
+    }
+
+    /// A call of boto3, as in `("ecs", "describe_clusters", json!({"clusters": ["a"]}))`; the error is its own words.
+    /// The same process answers every time, and does not try again.
+    pub fn boto3(&self, service: &str, operation: &str, parameters: Value) -> Result<Value, String> {
+        let mut held = self.boto3.lock().unwrap_or_else(PoisonError::into_inner);
+        let python = || {
+            let program = cache().join("venv/bin/python").to_string_lossy().into_owned();
+            let mut python = self.command(&program, &["-c", include_str!("boto3.py")]);
+            python.env("AWS_MAX_ATTEMPTS", "1");
+            Boto3::start(python)
+        };
+        let mut ask = || {
+            let boto3 = match held.take() {
+                Some(boto3) => boto3,
+                None => python()?,
+            };
+            held.insert(boto3).call(service, operation, &parameters)
+        };
+        ask().unwrap_or_else(|e| panic!("boto3: {e}; run scripts/setup --for test"))
     }
 
     /// Runs a program in the client's folder with its environment.

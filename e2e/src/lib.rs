@@ -4,6 +4,7 @@
 //! by side; dropping it ends it and all it started. [`Client`]s are the `aws` CLIs, git, docker and curl with the
 //! environment that `longshore env` prints. The suite expects what `scripts/setup --for test` installs.
 
+mod boto3;
 pub mod client;
 pub mod release;
 mod server;

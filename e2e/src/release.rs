@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::root;
 use crate::{Client, Server, eventually};
@@ -54,8 +54,8 @@ impl Release {
     /// The execution that a commit started.
     pub fn execution_of(&self, commit: &str) -> String {
         eventually("the push starts an execution", || {
-            let list =
-                self.client.aws(&format!("codepipeline list-pipeline-executions --pipeline-name {APP}"));
+            let asked = json!({"pipelineName": APP});
+            let list = self.client.boto3("codepipeline", "list_pipeline_executions", asked).ok()?;
             let ours = |e: &&Value| {
                 e["sourceRevisions"]
                     .as_array()
@@ -69,15 +69,8 @@ impl Release {
 
     /// The execution's status now.
     pub fn status(&self, execution: &str) -> String {
-        let outcome = self.client.try_aws(&[
-            "codepipeline",
-            "get-pipeline-execution",
-            "--pipeline-name",
-            APP,
-            "--pipeline-execution-id",
-            execution,
-        ]);
-        let answer: Value = serde_json::from_str(&outcome.out).unwrap_or_default();
+        let asked = json!({"pipelineName": APP, "pipelineExecutionId": execution});
+        let answer = self.client.boto3("codepipeline", "get_pipeline_execution", asked).unwrap_or_default();
         answer["pipelineExecution"]["status"].as_str().unwrap_or("unknown").to_owned()
     }
 
@@ -92,16 +85,8 @@ impl Release {
     /// Waits until an action of the execution has this status; answers its details.
     pub fn action(&self, execution: &str, name: &str, status: &str) -> Value {
         eventually(&format!("action {name} is {status}"), || {
-            let filter = format!("pipelineExecutionId={execution}");
-            let outcome = self.client.try_aws(&[
-                "codepipeline",
-                "list-action-executions",
-                "--pipeline-name",
-                APP,
-                "--filter",
-                &filter,
-            ]);
-            let list: Value = serde_json::from_str(&outcome.out).ok()?;
+            let asked = json!({"pipelineName": APP, "filter": {"pipelineExecutionId": execution}});
+            let list = self.client.boto3("codepipeline", "list_action_executions", asked).ok()?;
             let found = list["actionExecutionDetails"]
                 .as_array()?
                 .iter()

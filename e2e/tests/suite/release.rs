@@ -3,6 +3,7 @@ use std::fs;
 
 use e2e::eventually;
 use e2e::release::{APP, Release, Visitor};
+use serde_json::json;
 
 /// What a visitor saw that was no page.
 fn failures(visits: &[String]) -> Vec<&String> {
@@ -82,7 +83,8 @@ fn killed_during_build_and_rollout_the_same_execution_ends_and_no_request_fails(
     let execution = release.execution_of(&commit);
     let build = release.action(&execution, "Build", "InProgress");
     eventually("Maven runs", || {
-        let log = release.client.run("bash", &["-c", "aws logs filter-log-events --log-group-name /aws/codebuild/harbour --query 'events[].message' --output text"]).out;
+        let asked = json!({"logGroupName": "/aws/codebuild/harbour"});
+        let log = release.client.boto3("logs", "filter_log_events", asked).ok()?.to_string();
         log.contains("Running command mvn").then_some(())
     });
     let containers =
@@ -148,7 +150,7 @@ fn a_failing_test_fails_the_release_and_a_retry_after_the_fix_succeeds() {
     let project = client.aws(&format!("codebuild batch-get-projects --names {APP}"));
     let mut environment = project["projects"][0]["environment"].clone();
     let variables = environment["environmentVariables"].as_array_mut().unwrap();
-    variables.push(serde_json::json!({"name": "READY", "value": "yes", "type": "PLAINTEXT"}));
+    variables.push(json!({"name": "READY", "value": "yes", "type": "PLAINTEXT"}));
     client.aws_args(&[
         "codebuild",
         "update-project",
@@ -197,8 +199,10 @@ fn a_missing_permission_and_a_closed_group_fail_as_aws_does_and_heal() {
         format!("--group-id {} --protocol tcp --port 8080 --source-group {}", group.trim(), source.trim());
     client.aws(&format!("ec2 revoke-security-group-ingress {rule}"));
     let targets = client.sh(&format!("aws elbv2 describe-target-groups --names {APP} --query 'TargetGroups[0].TargetGroupArn' --output text"));
-    let health =
-        || client.aws(&format!("elbv2 describe-target-health --target-group-arn {}", targets.trim()));
+    let health = || {
+        let asked = json!({"TargetGroupArn": targets.trim()});
+        client.boto3("elbv2", "describe_target_health", asked).unwrap_or_else(|e| panic!("{e}"))
+    };
     eventually("closed targets are unhealthy with AWS's reason", || {
         let all = health();
         let all = all["TargetHealthDescriptions"].as_array()?.clone();
