@@ -3,10 +3,11 @@
 
 # Static, since it is mounted into containers of any image. The flag stands here and not in .cargo/config.toml:
 # there it would reach the host's own builds too, and a procedural macro cannot be static. With --target cargo
-# keeps it from build scripts and macros.
+# keeps it from build scripts and macros. Random numbers come from the kernel and the processor: aws-lc would also time
+# the processor's jitter, which costs every process a tenth of a second before its first one.
 binary_build() {
     say "longshore: building the binary (release, static)"
-    (cd "$ROOT" && RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+    (cd "$ROOT" && AWS_LC_SYS_NO_JITTER_ENTROPY=1 RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
         cargo build --release --locked --target "$(host_target)" --package longshore)
     BINARY=$(binary_path)
     [ -x "$BINARY" ] || die "cargo built no $BINARY"
