@@ -21,6 +21,20 @@ fn arn(id: Option<&String>) -> String {
     format!("security-group/{}", id.map_or("*", String::as_str))
 }
 
+/// What a call asks for: authorizing and revoking, in and out, name it by the same members.
+macro_rules! asked {
+    ($input:ident) => {
+        Asked {
+            permissions: $input.ip_permissions.as_ref(),
+            protocol: $input.ip_protocol.as_ref(),
+            from: $input.from_port,
+            to: $input.to_port,
+            cidr: $input.cidr_ip.as_ref(),
+            group_name: $input.source_security_group_name.as_ref(),
+        }
+    };
+}
+
 impl Ec2 {
     async fn create_group(
         &self,
@@ -233,14 +247,7 @@ impl Ec2 {
         cx: &Cx,
         input: e::AuthorizeSecurityGroupIngress,
     ) -> Result<e::AuthorizeSecurityGroupIngressOutput> {
-        let asked = Asked {
-            permissions: input.ip_permissions.as_ref(),
-            protocol: input.ip_protocol.as_ref(),
-            from: input.from_port,
-            to: input.to_port,
-            cidr: input.cidr_ip.as_ref(),
-            group_name: input.source_security_group_name.as_ref(),
-        };
+        let asked = asked!(input);
         let rules =
             self.authorize(cx, input.group_id.as_ref(), input.group_name.as_ref(), asked, false).await?;
         Ok(e::AuthorizeSecurityGroupIngressOutput { r#return: Some(true), security_group_rules: Some(rules) })
@@ -251,14 +258,7 @@ impl Ec2 {
         cx: &Cx,
         input: e::AuthorizeSecurityGroupEgress,
     ) -> Result<e::AuthorizeSecurityGroupEgressOutput> {
-        let asked = Asked {
-            permissions: input.ip_permissions.as_ref(),
-            protocol: input.ip_protocol.as_ref(),
-            from: input.from_port,
-            to: input.to_port,
-            cidr: input.cidr_ip.as_ref(),
-            group_name: input.source_security_group_name.as_ref(),
-        };
+        let asked = asked!(input);
         let rules = self.authorize(cx, Some(&input.group_id), None, asked, true).await?;
         Ok(e::AuthorizeSecurityGroupEgressOutput { r#return: Some(true), security_group_rules: Some(rules) })
     }
@@ -303,14 +303,7 @@ impl Ec2 {
         cx: &Cx,
         input: e::RevokeSecurityGroupIngress,
     ) -> Result<e::RevokeSecurityGroupIngressOutput> {
-        let asked = Asked {
-            permissions: input.ip_permissions.as_ref(),
-            protocol: input.ip_protocol.as_ref(),
-            from: input.from_port,
-            to: input.to_port,
-            cidr: input.cidr_ip.as_ref(),
-            group_name: input.source_security_group_name.as_ref(),
-        };
+        let asked = asked!(input);
         self.revoke(
             cx,
             input.group_id.as_ref(),
@@ -328,14 +321,7 @@ impl Ec2 {
         cx: &Cx,
         input: e::RevokeSecurityGroupEgress,
     ) -> Result<e::RevokeSecurityGroupEgressOutput> {
-        let asked = Asked {
-            permissions: input.ip_permissions.as_ref(),
-            protocol: input.ip_protocol.as_ref(),
-            from: input.from_port,
-            to: input.to_port,
-            cidr: input.cidr_ip.as_ref(),
-            group_name: input.source_security_group_name.as_ref(),
-        };
+        let asked = asked!(input);
         self.revoke(cx, Some(&input.group_id), None, input.security_group_rule_ids.as_ref(), asked, true)
             .await?;
         Ok(e::RevokeSecurityGroupEgressOutput { r#return: Some(true), ..Default::default() })

@@ -38,30 +38,45 @@ fn part_of(content: &Content, range: Option<Range>, part: Option<i32>) -> Result
     }
 }
 
-/// Writes what GetObject and HeadObject alike answer.
-macro_rules! told_of {
-    ($output:ident, $found:expr, $range:expr, $input:expr) => {{
-        let content = &$found.content;
-        let range = $range.clone().unwrap_or(0..content.size);
-        $output {
+/// Looks up what GetObject and HeadObject alike read, and writes what they alike answer: the object, the range that is
+/// asked for, and the output.
+macro_rules! read {
+    ($output:ident, $adapter:ident, $cx:ident, $request:ident) => {{
+        let input = &$request.input;
+        let (place, version) = ((&*input.bucket, &*input.key), input.version_id.as_deref());
+        let actions = ("s3:GetObject", "s3:GetObjectVersion");
+        let (_, found) = $adapter.looked_up($cx, &$request, place, version, actions).await?;
+        let conditions = Conditions {
+            matches: condition(input.if_match.clone()),
+            differs: condition(input.if_none_match.clone()),
+            modified_since: instant(input.if_modified_since.clone()),
+            unmodified_since: instant(input.if_unmodified_since.clone()),
+        };
+        conditions.to_read(&found.version, &found.content)?;
+        let part = part_of(&found.content, input.range, input.part_number)?;
+        let content = &found.content;
+        let range = part.clone().unwrap_or(0..content.size);
+        let mut output = $output {
             accept_ranges: Some("bytes".into()),
             content_length: i64::try_from(range.end - range.start).ok(),
-            content_range: $range
+            content_range: part
                 .as_ref()
                 .map(|r| format!("bytes {}-{}/{}", r.start, r.end.saturating_sub(1), content.size)),
             content_type: Some(content.content_type.clone().unwrap_or_else(|| "binary/octet-stream".into())),
             e_tag: Some(tag(&content.e_tag)),
-            last_modified: Some(time($found.version.at)),
+            last_modified: Some(time(found.version.at)),
             metadata: Some(content.metadata.clone().into_iter().collect()),
-            parts_count: $input
-                .part_number
-                .filter(|_| content.multipart)
-                .map(|_| content.pieces.len() as i32),
+            parts_count: input.part_number.filter(|_| content.multipart).map(|_| content.pieces.len() as i32),
             server_side_encryption: Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
             storage_class: content.storage_class.clone().map(StorageClass::from),
-            version_id: $found.id(),
+            version_id: found.id(),
             ..Default::default()
+        };
+        if input.checksum_mode.is_some() && part.is_none() {
+            checksums!(output, content.checksums);
+            output.checksum_type = checksum_type(content);
         }
+        (found, range, output)
     }};
 }
 
@@ -87,26 +102,9 @@ impl Adapter {
         cx: &Cx,
         request: S3Request<GetObjectInput>,
     ) -> Result<S3Response<GetObjectOutput>> {
-        let input = &request.input;
-        let place = (&*input.bucket, &*input.key);
-        let actions = ("s3:GetObject", "s3:GetObjectVersion");
-        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
+        let (found, range, mut output) = read!(GetObjectOutput, self, cx, request);
         let input = request.input;
-        let conditions = Conditions {
-            matches: condition(input.if_match),
-            differs: condition(input.if_none_match),
-            modified_since: instant(input.if_modified_since),
-            unmodified_since: instant(input.if_unmodified_since),
-        };
-        conditions.to_read(&found.version, &found.content)?;
-        let range = part_of(&found.content, input.range, input.part_number)?;
-        let mut output = told_of!(GetObjectOutput, found, range, input);
-        if input.checksum_mode.is_some() && range.is_none() {
-            checksums!(output, found.content.checksums);
-            output.checksum_type = checksum_type(&found.content);
-        }
         output.tag_count = Some(found.content.tags.len() as i32).filter(|count| *count > 0);
-        let range = range.unwrap_or(0..found.content.size);
         let body = self.0.bodies.read(&found.content.pieces, range).await?;
         output.body = Some(StreamingBlob::from(s3s::Body::http_body_unsync(body)));
         let mut kept = headers(&found.content.headers);
@@ -130,24 +128,7 @@ impl Adapter {
         cx: &Cx,
         request: S3Request<HeadObjectInput>,
     ) -> Result<S3Response<HeadObjectOutput>> {
-        let input = &request.input;
-        let place = (&*input.bucket, &*input.key);
-        let actions = ("s3:GetObject", "s3:GetObjectVersion");
-        let (_, found) = self.looked_up(cx, &request, place, input.version_id.as_deref(), actions).await?;
-        let input = request.input;
-        let conditions = Conditions {
-            matches: condition(input.if_match),
-            differs: condition(input.if_none_match),
-            modified_since: instant(input.if_modified_since),
-            unmodified_since: instant(input.if_unmodified_since),
-        };
-        conditions.to_read(&found.version, &found.content)?;
-        let range = part_of(&found.content, input.range, input.part_number)?;
-        let mut output = told_of!(HeadObjectOutput, found, range, input);
-        if input.checksum_mode.is_some() && range.is_none() {
-            checksums!(output, found.content.checksums);
-            output.checksum_type = checksum_type(&found.content);
-        }
+        let (found, _, output) = read!(HeadObjectOutput, self, cx, request);
         Ok(S3Response::with_headers(output, headers(&found.content.headers)))
     }
 
