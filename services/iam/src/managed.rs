@@ -24,6 +24,8 @@ const ALL: &[(&str, &str, &str)] = &[
         include_str!("managed/AmazonEC2ContainerRegistryReadOnly.json"),
     ),
     ("/", "AmazonECS_FullAccess", include_str!("managed/AmazonECS_FullAccess.json")),
+    ("/", "AWSCodeCommitFullAccess", include_str!("managed/AWSCodeCommitFullAccess.json")),
+    ("/", "AWSCodeCommitReadOnly", include_str!("managed/AWSCodeCommitReadOnly.json")),
     ("/", "AWSCodeCommitPowerUser", include_str!("managed/AWSCodeCommitPowerUser.json")),
     ("/", "AWSCodePipeline_FullAccess", include_str!("managed/AWSCodePipeline_FullAccess.json")),
     ("/", "AWSCodeBuildAdminAccess", include_str!("managed/AWSCodeBuildAdminAccess.json")),
