@@ -177,14 +177,22 @@ pub struct Cx {
     pub source_ip: Option<IpAddr>,
     /// Condition keys of the request itself, as in `aws:SecureTransport`.
     pub context: BTreeMap<&'static str, String>,
+    /// See [`Cx::of_account`].
+    pub(crate) owner: Option<String>,
     pub(crate) depth: u8,
     pub(crate) ops: Arc<Ops>,
 }
 
 impl Cx {
-    /// The account that the call is for: the caller's own.
+    /// The account that the call is for: the caller's own, unless the call names another.
     pub fn account(&self) -> &str {
-        &self.caller.account
+        self.owner.as_deref().unwrap_or(&self.caller.account)
+    }
+
+    /// The same call, for what another account has; the caller stays who it is. Every [`Access`] of it must tell the
+    /// owner by its [`ResourcePolicy`]: else the caller's own policies would decide about what is not its account's.
+    pub fn of_account(&self, account: &str) -> Self {
+        Self { owner: Some(account.to_owned()), ..self.clone() }
     }
 
     /// Calls an operation of any service as this caller, authorized as over the network.

@@ -132,6 +132,7 @@ impl Ops {
             base: String::new(),
             source_ip: None,
             context: BTreeMap::new(),
+            owner: None,
             depth: 0,
             ops: self.clone(),
         }

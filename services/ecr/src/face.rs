@@ -62,14 +62,12 @@ impl RegistryFace {
             token::read(&self.ecr.sealer, password, self.ecr.clock.now()).filter(|_| user == "AWS")?;
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let named = registry(host.split(':').next().unwrap_or_default());
-        if named.is_some_and(|(account, _)| account != principal.account) {
-            return None;
-        }
         let region = named.map_or_else(|| door.region.clone(), |(_, region)| region.to_owned());
         let mut cx = door.ops.enter(principal, region, door.request_id.clone());
         cx.base = door.base.clone();
         cx.source_ip = Some(door.peer.ip());
-        Some(cx)
+        // Another account's registry: its repositories' policies decide.
+        Some(Ecr::registry(&cx, named.map(|(account, _)| account)))
     }
 }
 

@@ -116,13 +116,8 @@ impl Ecr {
         format!("{scheme}://{}", Self::host(cx))
     }
 
-    /// There is one registry: the caller's own.
-    fn own(cx: &Cx, registry: Option<&String>, repository: &str) -> Result<()> {
-        match registry {
-            Some(id) if id != cx.account() => {
-                Err(Error::RepositoryNotFound(repository.to_owned(), id.clone()))
-            }
-            _ => Ok(()),
-        }
+    /// The registry that a call names: the caller's own, or another account's, where repositories' policies decide.
+    fn registry(cx: &Cx, id: Option<&str>) -> Cx {
+        id.map_or_else(|| cx.clone(), |account| cx.of_account(account))
     }
 }

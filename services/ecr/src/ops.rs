@@ -22,15 +22,16 @@ macro_rules! on_repository {
                 cx: &kernel::Cx,
                 input: &api::ecr::$op,
             ) -> std::result::Result<Vec<kernel::Access>, kernel::Fault> {
-                Ok(vec![self.access(cx, concat!("ecr:", stringify!($op)), &input.repository_name).await?])
+                let cx = $crate::Ecr::registry(cx, input.registry_id.as_deref());
+                Ok(vec![self.access(&cx, concat!("ecr:", stringify!($op)), &input.repository_name).await?])
             }
             async fn handle(
                 &self,
                 cx: &kernel::Cx,
                 input: api::ecr::$op,
             ) -> std::result::Result<<api::ecr::$op as kernel::Operation>::Output, kernel::Fault> {
-                $crate::Ecr::own(cx, input.registry_id.as_ref(), &input.repository_name)?;
-                Ok(self.$method(cx, input).await?)
+                let cx = $crate::Ecr::registry(cx, input.registry_id.as_deref());
+                Ok(self.$method(&cx, input).await?)
             }
         }
     };

@@ -71,7 +71,6 @@ impl Ecr {
         if let Some(names) = input.repository_names.filter(|names| !names.is_empty()) {
             let mut found = Vec::new();
             for name in names {
-                Self::own(cx, input.registry_id.as_ref(), &name)?;
                 found.push(shown(cx, self.repository(cx, &name).await?.value));
             }
             return Ok(e::DescribeRepositoriesOutput { repositories: Some(found), next_token: None });
@@ -210,19 +209,25 @@ fn shown(cx: &Cx, repository: Repository) -> e::Repository {
 
 impl Handle<e::DescribeRepositories> for Ecr {
     async fn access(&self, cx: &Cx, input: &e::DescribeRepositories) -> Std<Vec<Access>, Fault> {
+        let cx = Self::registry(cx, input.registry_id.as_deref());
         let names: Vec<String> = input
             .repository_names
             .clone()
             .filter(|names| !names.is_empty())
             .unwrap_or_else(|| vec!["*".into()]);
-        Ok(names.iter().map(|name| Access::new("ecr:DescribeRepositories", Self::arn(cx, name))).collect())
+        let mut want = Vec::with_capacity(names.len());
+        for name in &names {
+            want.push(self.access(&cx, "ecr:DescribeRepositories", name).await?);
+        }
+        Ok(want)
     }
     async fn handle(
         &self,
         cx: &Cx,
         input: e::DescribeRepositories,
     ) -> Std<e::DescribeRepositoriesOutput, Fault> {
-        Ok(self.describe_repositories(cx, input).await?)
+        let cx = Self::registry(cx, input.registry_id.as_deref());
+        Ok(self.describe_repositories(&cx, input).await?)
     }
 }
 
