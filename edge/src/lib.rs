@@ -10,6 +10,7 @@
 
 pub mod control;
 
+mod block;
 mod chance;
 mod dns;
 mod folder;

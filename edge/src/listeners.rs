@@ -13,17 +13,33 @@ use nix::sys::socket::{
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
+use crate::block::Block;
 use crate::dns::{self, Dns, Who};
 use crate::proxy::front::Front;
 use crate::proxy::serve::serve;
 use crate::proxy::signal::Level;
 use crate::workers::Workers;
 
+/// An address at which a load balancer's listener is reached.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// The listener.
+    pub front: Arc<Front>,
+    /// Whom it lets in: on the host anybody, in a container network whom the load balancer's security groups admit.
+    pub admits: Option<Vec<Block>>,
+}
+
+impl Door {
+    fn lets_in(&self, peer: IpAddr) -> bool {
+        self.admits.as_ref().is_none_or(|blocks| blocks.iter().any(|block| block.holds(peer)))
+    }
+}
+
 /// What should be listened on.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// Load balancers' listeners.
-    pub fronts: HashMap<SocketAddr, Arc<Front>>,
+    pub fronts: HashMap<SocketAddr, Door>,
     /// DNS, over UDP and TCP.
     pub dns: HashMap<SocketAddr, Who>,
 }
@@ -46,7 +62,7 @@ pub struct Listeners {
 
 #[derive(Debug)]
 struct Serving {
-    front: Arc<ArcSwap<Front>>,
+    door: Arc<ArcSwap<Door>>,
     _accept: Task,
 }
 
@@ -64,9 +80,13 @@ impl Listeners {
     /// Binds what is wanted and not there yet. Nothing serves on it before [`Listeners::commit`].
     pub fn bind(&self, wanted: &Wanted) -> Bound {
         let mut bound = Bound::default();
-        for addr in wanted.fronts.keys().filter(|addr| !self.fronts.contains_key(addr)) {
+        for (addr, door) in wanted.fronts.iter().filter(|(addr, _)| !self.fronts.contains_key(addr)) {
             match tcp(*addr) {
                 Ok(listener) => bound.fronts.push((*addr, listener)),
+                // Another program's port there costs the containers this listener, not everybody everything.
+                Err(error) if door.admits.is_some() => {
+                    tracing::error!(%addr, %error, "containers cannot reach a load balancer");
+                }
                 Err(error) => bound.failed.push(format!("cannot listen on {addr}: {error}")),
             }
         }
@@ -82,26 +102,26 @@ impl Listeners {
     /// Serves what is wanted on what was bound, and ends what is wanted no more: no new connections there, and those
     /// that are open end after what they are doing. Everything else goes on untouched.
     pub fn commit(&mut self, wanted: &Wanted, bound: Bound, workers: &Arc<Workers>, dns: &Arc<Dns>) {
-        for (addr, front) in &wanted.fronts {
+        for (addr, door) in &wanted.fronts {
             if let Some(serving) = self.fronts.get(addr) {
-                serving.front.store(front.clone());
+                serving.door.store(Arc::new(door.clone()));
             }
         }
         self.fronts.retain(|addr, serving| {
             let kept = wanted.fronts.contains_key(addr);
             if !kept {
-                serving.front.load().signals.raise(Level::Graceful);
+                serving.door.load().front.signals.raise(Level::Graceful);
             }
             kept
         });
         for (addr, listener) in bound.fronts {
-            let (Some(front), Ok(listener)) = (wanted.fronts.get(&addr), TcpListener::from_std(listener))
+            let (Some(door), Ok(listener)) = (wanted.fronts.get(&addr), TcpListener::from_std(listener))
             else {
                 continue;
             };
-            let front = Arc::new(ArcSwap::new(front.clone()));
-            let accept = Task(tokio::spawn(accept(listener, front.clone(), workers.clone())));
-            self.fronts.insert(addr, Serving { front, _accept: accept });
+            let door = Arc::new(ArcSwap::from_pointee(door.clone()));
+            let accept = Task(tokio::spawn(accept(listener, door.clone(), workers.clone())));
+            self.fronts.insert(addr, Serving { door, _accept: accept });
         }
         self.dns.retain(|addr, (who, _)| wanted.dns.get(addr) == Some(who));
         for (addr, udp, tcp) in bound.dns {
@@ -118,13 +138,20 @@ impl Listeners {
 }
 
 /// Accepts here and serves on the workers in turn: the kernel's own choice among accepting threads is uneven.
-async fn accept(listener: TcpListener, front: Arc<ArcSwap<Front>>, workers: Arc<Workers>) {
+async fn accept(listener: TcpListener, door: Arc<ArcSwap<Door>>, workers: Arc<Workers>) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match stream.into_std() {
-                Ok(stream) => workers.spawn(serve(front.load_full(), stream, peer)),
-                Err(error) => tracing::warn!(%error, "a connection was lost on its way to a worker"),
-            },
+            Ok((stream, peer)) => {
+                let door = door.load_full();
+                if !door.lets_in(peer.ip()) {
+                    tracing::debug!(%peer, "security groups keep a client out");
+                    continue;
+                }
+                match stream.into_std() {
+                    Ok(stream) => workers.spawn(serve(door.front.clone(), stream, peer)),
+                    Err(error) => tracing::warn!(%error, "a connection was lost on its way to a worker"),
+                }
+            }
             Err(error) => {
                 // Out of descriptors: nothing wakes us when one is free again.
                 tracing::warn!(%error, "accepting failed");

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use snapshot::{LoadBalancer, Snapshot, TargetGroup};
+use snapshot::{Inside, LoadBalancer, Snapshot, TargetGroup};
 
+use crate::block::Block;
 use crate::dns::{View, Who};
 use crate::health::Codes;
-use crate::listeners::Wanted;
+use crate::listeners::{Door, Wanted};
 use crate::proxy::front::{Counters, Front, Routes};
 use crate::proxy::group::{Group, Settings};
 
@@ -86,11 +87,15 @@ impl Plan {
                 Some(front) => (front.clone(), Some(routes)),
                 None => (Front::new(routes, counters.clone()), None),
             };
-            let inside = lb.inside.iter().filter_map(|inside| {
-                Some(SocketAddr::new(inside.gateway, *inside.ports.get(&listener.port)?))
-            });
-            for addr in inside.chain([SocketAddr::new(lb.address, listener.port)]) {
-                if self.wanted.fronts.insert(addr, front.clone()).is_some() {
+            let mut doors = vec![(SocketAddr::new(lb.address, listener.port), None)];
+            for inside in &lb.inside {
+                let Some(port) = inside.ports.get(&listener.port) else { continue };
+                let admits = admitted(inside, listener.port)?;
+                doors.push((SocketAddr::new(inside.gateway, *port), Some(admits)));
+            }
+            for (addr, admits) in doors {
+                let door = Door { front: front.clone(), admits };
+                if self.wanted.fronts.insert(addr, door).is_some() {
                     return Err(format!("two listeners on {addr}, one of them {}", listener.arn));
                 }
             }
@@ -99,4 +104,8 @@ impl Plan {
         self.counters.insert(lb.arn.clone(), counters);
         Ok(())
     }
+}
+
+fn admitted(inside: &Inside, port: u16) -> Result<Vec<Block>, String> {
+    inside.peers.get(&port).into_iter().flatten().map(|text| Block::parse(text)).collect()
 }

@@ -10,6 +10,7 @@ use snapshot::{Action, Condition};
 use super::answer::{Fixed, Redirect};
 use super::group::Group;
 use super::pattern::Pattern;
+use crate::block::Block;
 use crate::chance;
 
 /// A compiled rule.
@@ -62,7 +63,7 @@ enum Matcher {
     Header(HeaderName, Vec<Pattern>),
     Method(Vec<Method>),
     Query(Vec<(Option<Pattern>, Pattern)>),
-    Source(Vec<(IpAddr, u8)>),
+    Source(Vec<Block>),
 }
 
 /// What of a request the conditions look at, beside its head.
@@ -131,7 +132,7 @@ impl Matcher {
                 Self::Query(values.iter().map(|(k, v)| (k.as_ref().map(lower), lower(v))).collect())
             }
             Condition::SourceIp { values } => {
-                Self::Source(values.iter().map(|v| cidr(v)).collect::<Result<_, _>>()?)
+                Self::Source(values.iter().map(|v| Block::parse(v)).collect::<Result<_, _>>()?)
             }
         })
     }
@@ -147,7 +148,7 @@ impl Matcher {
             }
             Self::Method(methods) => methods.contains(&facts.head.method),
             Self::Query(pairs) => query(pairs, facts.head.uri.query().unwrap_or_default()),
-            Self::Source(blocks) => blocks.iter().any(|(net, bits)| within(*net, *bits, facts.peer)),
+            Self::Source(blocks) => blocks.iter().any(|block| block.holds(facts.peer)),
         }
     }
 }
@@ -168,22 +169,6 @@ fn query(pairs: &[(Option<Pattern>, Pattern)], query: &str) -> bool {
             .iter()
             .any(|(k, v)| k.as_ref().is_none_or(|k| k.matches(key.as_bytes())) && v.matches(value.as_bytes()))
     })
-}
-
-fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
-    let wrong = || format!("{text:?} is no CIDR block");
-    let (net, bits) = text.split_once('/').ok_or_else(wrong)?;
-    let (net, bits): (IpAddr, u8) = (net.parse().map_err(|_| wrong())?, bits.parse().map_err(|_| wrong())?);
-    (bits <= if net.is_ipv4() { 32 } else { 128 }).then_some((net, bits)).ok_or_else(wrong)
-}
-
-fn within(net: IpAddr, bits: u8, ip: IpAddr) -> bool {
-    let same = |a: u128, b: u128, width: u8| (a ^ b).checked_shr(u32::from(width - bits)).unwrap_or(0) == 0;
-    match (net, ip.to_canonical()) {
-        (IpAddr::V4(net), IpAddr::V4(ip)) => same(u32::from(net).into(), u32::from(ip).into(), 32),
-        (IpAddr::V6(net), IpAddr::V6(ip)) => same(net.into(), ip.into(), 128),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

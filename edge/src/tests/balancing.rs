@@ -347,13 +347,24 @@ async fn a_listener_that_goes_ends_its_connections_and_leaves_the_others() {
     idle.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     assert!(head(&mut idle).await.unwrap().starts_with("HTTP/1.1 200"));
     let mut left = simple(two, &[backend.at]);
-    left.load_balancers[0].inside = vec![Inside { gateway: one, address: one, ports: [(PORT, PORT)].into() }];
-    rig.serve(left).await;
+    let inside = |peers: &[&str]| Inside {
+        gateway: one,
+        address: one,
+        ports: [(PORT, PORT)].into(),
+        peers: [(PORT, peers.iter().map(|p| (*p).to_owned()).collect())].into(),
+    };
+    left.load_balancers[0].inside = vec![inside(&["192.0.2.0/24", "127.0.0.0/8"])];
+    rig.serve(left.clone()).await;
     // The address went to another listener in the same snapshot: it serves on, and nothing was bound anew.
     assert_eq!(get(one, "/").await.0, 200);
     assert_eq!(get(two, "/").await.0, 200);
     let mut rest = Vec::new();
     timeout(LONG, idle.read_to_end(&mut rest)).await.expect("the old listener's connection ends").unwrap();
+    // Whom its security groups do not admit gets nothing there, and all of it where nothing governs.
+    left.load_balancers[0].inside = vec![inside(&["192.0.2.0/24"])];
+    rig.serve(left).await;
+    assert_eq!(get(one, "/").await.0, 0);
+    assert_eq!(get(two, "/").await.0, 200);
     rig.serve(Balancing::default()).await;
     assert!(TcpStream::connect((two, PORT)).await.is_err(), "nobody listens");
 }

@@ -89,6 +89,7 @@ async fn publish(rig: &Rig, lb: IpAddr, host: SocketAddr, gateway: SocketAddr) {
         gateway: gateway.ip(),
         address: "10.0.0.250".parse().unwrap(),
         ports: [(PORT, 31000)].into(),
+        peers: Default::default(),
     }];
     rig.hub.publish(Naming { zones: vec![zone()] });
     let served = |name: &str, addresses: &[&str]| Served {

@@ -10,7 +10,7 @@ use ec2::Ec2;
 use ecr::Ecr;
 use ecs::Ecs;
 use elb::Elb;
-use engine::{Cidr, Engine, NetworkSpec, PullPolicy};
+use engine::{Cidr, Doors, Engine, NetworkSpec, PullPolicy, Trust};
 use engine_docker::Docker;
 use events::Events;
 use iam::Iam;
@@ -83,9 +83,11 @@ impl Plane {
         let ecr = Ecr::new(store.clone(), blobs.clone(), sealer.clone(), c(), e());
         let elb = Elb::new(store.clone(), hub.clone(), balancer_range(&options.lb_cidr)?, c(), e());
         let route53 = Route53::new(store.clone(), hub.clone(), c(), e());
-        let ecs = Ecs::new(store.clone(), engine.clone(), c(), e(), tasks(options, config, &trusted)?);
-        let codebuild =
-            CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds(options, config, &trusted)?);
+        let trust = Trust { bundle: trusted.bundle, java: Some(trusted.java) };
+        let tasks = tasks(options, config, trust.clone(), elb.doors())?;
+        let ecs = Ecs::new(store.clone(), engine.clone(), c(), e(), tasks);
+        let builds = builds(options, config, trust, elb.doors())?;
+        let codebuild = CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds);
         let codepipeline = CodePipeline::new(store.clone(), c(), e());
 
         let mut ops = Ops::new(iam.clone());
@@ -113,7 +115,7 @@ impl Plane {
         workers.extend(acm.workers(&ops));
         workers.extend(codecommit.workers());
         workers.extend(ecr.workers());
-        workers.extend(elb.workers(&ops));
+        workers.extend(elb.workers(&ops, engine.networks()));
         workers.extend(route53.workers());
         workers.extend(ecs.workers(&ops, hub.reports()));
         workers.extend(codebuild.workers(&ops));
@@ -197,20 +199,21 @@ fn program() -> Result<std::path::PathBuf, Exit> {
     Ok(program)
 }
 
-fn builds(options: &Up, config: &Config, trusted: &trust::Files) -> Result<codebuild::Config, Exit> {
+fn builds(options: &Up, config: &Config, trust: Trust, doors: Doors) -> Result<codebuild::Config, Exit> {
     Ok(codebuild::Config {
         agent: program()?,
         network: NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) },
         images: config.build_images.clone().into_iter().chain([CURATED.map(str::to_owned).into()]).collect(),
         registry: Some(options.listen.to_string()),
-        trust: Some(codebuild::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) }),
+        trust: Some(trust),
+        doors,
     })
 }
 
-fn tasks(options: &Up, config: &Config, trusted: &trust::Files) -> Result<ecs::Options, Exit> {
+fn tasks(options: &Up, config: &Config, trust: Trust, doors: Doors) -> Result<ecs::Options, Exit> {
     let bridge = NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) };
-    let mut tasks = ecs::Options::new(options.listen.to_string(), bridge);
-    tasks.trust = Some(ecs::Trust { bundle: trusted.bundle.clone(), java: Some(trusted.java.clone()) });
+    let mut tasks = ecs::Options::new(options.listen.to_string(), bridge, doors);
+    tasks.trust = Some(trust);
     tasks.registry.pull = match config.image_pull_behavior.as_deref() {
         None | Some("default") => PullPolicy::Default,
         Some("always") => PullPolicy::Always,

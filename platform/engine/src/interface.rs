@@ -1,4 +1,5 @@
 //! Operations of the ec2 service that only services call: what security groups mean for a task's namespace.
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use kernel::Operation;
@@ -46,6 +47,24 @@ pub struct Admits {
     pub port: u16,
 }
 
+/// How a load balancer is reached inside its VPC, and by whom.
+#[derive(Clone, Debug)]
+pub struct Enter {
+    /// The description of its interfaces (`ELB app/NAME/ID`).
+    pub balancer: String,
+    /// The ports of its listeners, TCP.
+    pub ports: Vec<u16>,
+}
+
+/// A load balancer's side towards clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entrance {
+    /// The address of its oldest interface; none as long as it has none.
+    pub address: Option<Ipv4Addr>,
+    /// Whom its security groups admit on each port.
+    pub peers: BTreeMap<u16, Vec<Cidr>>,
+}
+
 macro_rules! operation {
     ($($name:ident => $output:ty),*) => {$(
         impl Operation for $name {
@@ -56,4 +75,5 @@ macro_rules! operation {
     )*};
 }
 
-operation!(PrepareInterface => Prepared, ResolveInterface => Prepared, Admits => bool);
+operation!(PrepareInterface => Prepared, ResolveInterface => Prepared, Admits => bool,
+    Enter => Entrance);

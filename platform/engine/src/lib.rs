@@ -9,6 +9,7 @@
 
 pub mod changes;
 pub mod cidr;
+pub mod doors;
 pub mod error;
 pub mod gateway;
 pub mod image;
@@ -19,6 +20,7 @@ pub mod network;
 pub mod rules;
 pub mod status;
 pub mod task;
+pub mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +31,10 @@ use tokio::sync::watch;
 
 pub use changes::{Change, Changes, Notifier};
 pub use cidr::Cidr;
+pub use doors::Doors;
 pub use error::{Error, Result};
 pub use image::{Auth, Image, ImageConfig, ImageSource, PullPolicy};
-pub use interface::{Admits, PrepareInterface, Prepared, ResolveInterface};
+pub use interface::{Admits, Enter, Entrance, PrepareInterface, Prepared, ResolveInterface};
 pub use logs::{LogLine, LogPosition, LogStream};
 pub use network::{Network, NetworkSpec};
 pub use rules::{Allow, Protocol, Redirect, Rules};
@@ -40,6 +43,7 @@ pub use task::{
     Attachment, Condition, Container, Dependency, File, HealthCheck, Limits, Mount, Publish, Source, TaskId,
     TaskSpec, Ulimit,
 };
+pub use trust::Trust;
 
 /// What runs tasks. Every method may answer [`Error::Unreachable`], which says nothing about any task.
 #[async_trait::async_trait]

@@ -42,6 +42,9 @@ pub struct Inside {
     pub address: IpAddr,
     /// Listener port → port on the gateway.
     pub ports: BTreeMap<u16, u16>,
+    /// Listener port → CIDR blocks that the load balancer's security groups admit; a port without any admits nobody.
+    #[serde(default)]
+    pub peers: BTreeMap<u16, Vec<String>>,
 }
 
 /// Load balancer attributes, with AWS's defaults.

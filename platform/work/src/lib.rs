@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Fault, Fut, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use driver::{Driver, Options};
 pub use status::{Phase, Status};
@@ -33,6 +33,16 @@ pub trait Worker: Send + Sync + 'static {
 
     /// One pass: looks at the state and brings it forward. It must be safe to be ended at any await and made again.
     fn run(&self) -> Fut<'_, Result<Next, Fault>>;
+}
+
+/// Lets changes of a watched value wake as well. Ends with its sender. Needs a runtime.
+pub fn wake_on<T: Send + Sync + 'static>(wake: &Arc<Notify>, mut changes: watch::Receiver<T>) {
+    let wake = wake.clone();
+    tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            wake.notify_one();
+        }
+    });
 }
 
 /// When the next pass is due, unless a wake comes first.

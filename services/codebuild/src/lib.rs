@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use api::codebuild::*;
 use api::internal::StartPipelineBuild;
-use engine::{Engine, NetworkSpec};
+use engine::{Doors, Engine, NetworkSpec, Trust};
 use kernel::{Clock, Entropy, Ops};
 use store::Store;
 
@@ -38,15 +38,8 @@ pub struct Config {
     pub registry: Option<String>,
     /// What builds trust.
     pub trust: Option<Trust>,
-}
-
-/// Certificates for the inside of containers: the host's authorities and Longshore's own.
-#[derive(Clone, Debug)]
-pub struct Trust {
-    /// PEM.
-    pub bundle: PathBuf,
-    /// The same as a JKS with password `changeit`, since Java reads nothing else.
-    pub java: Option<PathBuf>,
+    /// How builds reach load balancers.
+    pub doors: Doors,
 }
 
 /// The service.
@@ -90,8 +83,8 @@ impl CodeBuild {
         ops.op::<ListSourceCredentials, _>(self);
     }
 
-    /// Its background work: every build at work.
+    /// Its background work: every build at work, and the rules of those that run.
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
-        vec![Arc::new(build::Builds::new(self.clone(), ops))]
+        vec![Arc::new(build::Builds::new(self.clone(), ops)), Arc::new(build::Applier::new(self.clone()))]
     }
 }

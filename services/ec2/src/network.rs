@@ -2,7 +2,8 @@
 use std::net::Ipv4Addr;
 
 use engine::{
-    Admits, Allow, Cidr, Network, NetworkSpec, PrepareInterface, Prepared, Protocol, ResolveInterface, Rules,
+    Admits, Allow, Cidr, Enter, Entrance, Network, NetworkSpec, PrepareInterface, Prepared, Protocol,
+    ResolveInterface, Rules,
 };
 use kernel::{Access, Cx, Fault, Handle};
 use store::{Batch, Row};
@@ -117,6 +118,18 @@ impl Ec2 {
         // Every node of a load balancer must get through, or requests would fail by chance.
         Ok(!sources.is_empty() && sources.iter().all(|source| around.lets(source, target, question.port)))
     }
+
+    async fn entrance(&self, cx: &Cx, asked: &Enter) -> Result<Entrance> {
+        let interfaces = self.every::<Interface>(cx).await?;
+        let mut own = interfaces.iter().map(|row| &row.value);
+        let Some(own) = own.find(|interface| interface.description == asked.balancer) else {
+            return Ok(Entrance::default());
+        };
+        let vpc: Row<Vpc> = self.find(cx, &own.vpc).await?;
+        let around = self.surroundings(cx, &vpc.value).await?;
+        let peers = asked.ports.iter().map(|port| (*port, around.admitted(own, *port))).collect();
+        Ok(Entrance { address: own.address.parse().ok(), peers })
+    }
 }
 
 impl Surroundings {
@@ -135,7 +148,7 @@ impl Surroundings {
         let protocol = protocol(rule)?;
         let ported = matches!(protocol, Protocol::Tcp | Protocol::Udp) && rule.from >= 0;
         let port = |value: i32| u16::try_from(value).unwrap_or(u16::MAX);
-        let peers = self.peers(&rule.peer);
+        let peers = self.peers(rule);
         (!peers.is_empty()).then(|| Allow {
             protocol,
             ports: ported.then(|| port(rule.from)..=port(rule.to)),
@@ -143,15 +156,26 @@ impl Surroundings {
         })
     }
 
-    /// Addresses that a peer means here. Load balancers send from the gateway.
-    fn peers(&self, peer: &Peer) -> Vec<Cidr> {
+    /// Who may connect to a port of an interface, TCP.
+    fn admitted(&self, interface: &Interface, port: u16) -> Vec<Cidr> {
+        let rules = self.rules_of(interface, false).filter(|rule| opens(rule, port));
+        let mut peers: Vec<Cidr> = rules.flat_map(|rule| self.peers(rule)).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        peers
+    }
+
+    /// Addresses that a rule's peer means here. Load balancers send from the gateway; they are reached at their own.
+    fn peers(&self, rule: &Rule) -> Vec<Cidr> {
+        let peer = &rule.peer;
         let mut peers = match peer {
             Peer::Cidr(text) => range(text).map(|wanted| vec![self.moved(wanted)]).unwrap_or_default(),
             Peer::Group(_) | Peer::Cidr6(_) => Vec::new(),
         };
         for interface in self.interfaces.iter().filter(|interface| self.is_peer(peer, interface)) {
             let balancer = interface.description.starts_with(LOAD_BALANCER);
-            let address = if balancer { Some(self.gateway) } else { interface.address.parse().ok() };
+            let address =
+                if balancer && !rule.egress { Some(self.gateway) } else { interface.address.parse().ok() };
             let host = address.map(Cidr::host).filter(|host| !peers.iter().any(|peer| peer.contains(*host)));
             peers.extend(host);
         }
@@ -188,14 +212,16 @@ impl Surroundings {
     /// Whether both sides let TCP to a port through.
     fn lets(&self, source: &Interface, target: &Interface, port: u16) -> bool {
         let open = |from: &Interface, egress: bool, to: &Interface| {
-            self.rules_of(from, egress).any(|rule| {
-                let tcp = matches!(protocol(rule), Some(Protocol::Any | Protocol::Tcp));
-                let ports = rule.from < 0 || (rule.from..=rule.to).contains(&i32::from(port));
-                tcp && ports && self.covers(&rule.peer, to)
-            })
+            self.rules_of(from, egress).any(|rule| opens(rule, port) && self.covers(&rule.peer, to))
         };
         open(source, true, target) && open(target, false, source)
     }
+}
+
+/// Whether a rule is about TCP to a port.
+fn opens(rule: &Rule, port: u16) -> bool {
+    let tcp = matches!(protocol(rule), Some(Protocol::Any | Protocol::Tcp));
+    tcp && (rule.from < 0 || (rule.from..=rule.to).contains(&i32::from(port)))
 }
 
 fn protocol(rule: &Rule) -> Option<Protocol> {
@@ -237,5 +263,14 @@ impl Handle<Admits> for Ec2 {
     }
     async fn handle(&self, cx: &Cx, input: Admits) -> std::result::Result<bool, Fault> {
         Ok(self.admits(cx, &input).await?)
+    }
+}
+
+impl Handle<Enter> for Ec2 {
+    async fn access(&self, _: &Cx, _: &Enter) -> std::result::Result<Vec<Access>, Fault> {
+        Ok(Vec::new())
+    }
+    async fn handle(&self, cx: &Cx, input: Enter) -> std::result::Result<Entrance, Fault> {
+        Ok(self.entrance(cx, &input).await?)
     }
 }

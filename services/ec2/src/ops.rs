@@ -12,7 +12,7 @@ mod vpc;
 use std::sync::Arc;
 
 use api::ec2 as e;
-use engine::{Admits, PrepareInterface, ResolveInterface};
+use engine::{Admits, Enter, PrepareInterface, ResolveInterface};
 use kernel::Ops;
 
 use crate::Ec2;
@@ -62,4 +62,5 @@ pub fn register(service: &Arc<Ec2>, ops: &mut Ops) {
     ops.internal::<PrepareInterface, _>(service);
     ops.internal::<ResolveInterface, _>(service);
     ops.internal::<Admits, _>(service);
+    ops.internal::<Enter, _>(service);
 }

@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::{Admits, Cidr, NetworkSpec, PrepareInterface, Prepared, Protocol};
+use engine::{Admits, Cidr, Enter, NetworkSpec, PrepareInterface, Prepared, Protocol};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World, fault};
 
@@ -129,7 +129,7 @@ async fn groups_mean_addresses_and_load_balancers_come_from_the_gateway() {
     let vpc = net.vpc("10.0.0.0/16").await;
     let subnet = net.subnet(&vpc, "10.0.1.0/24").await;
     let (balancers, apps) = (net.group(&vpc, "balancer").await, net.group(&vpc, "app").await);
-    let (_, _) = net.interface(&subnet, &balancers, "ELB app/web/1").await;
+    let (_, entrance) = net.interface(&subnet, &balancers, "ELB app/web/1").await;
     let (task, address) = net.interface(&subnet, &apps, "task").await;
     let admits = async |port| {
         net.world.cx().call(Admits { source: "ELB app/web/1".into(), target: address, port }).await.unwrap()
@@ -147,6 +147,20 @@ async fn groups_mean_addresses_and_load_balancers_come_from_the_gateway() {
     assert_eq!((allow.protocol, allow.ports.clone()), (Protocol::Tcp, Some(8080..=8080)));
     assert_eq!(allow.peers, [Cidr::host(open.network.gateway)], "load balancers send from the gateway");
     assert!(admits(8080).await && !admits(8081).await);
+
+    let enter = async || {
+        let enter = Enter { balancer: "ELB app/web/1".into(), ports: vec![80, 81] };
+        let found = net.world.cx().call(enter).await.unwrap();
+        assert_eq!(found.address, Some(entrance), "clients come to its own address");
+        [80, 81].map(|port| found.peers[&port].clone())
+    };
+    assert_eq!(enter().await, [vec![], vec![]]);
+    net.open(&balancers, 80, &apps).await;
+    assert_eq!(enter().await, [vec![Cidr::host(address)], vec![]]);
+    let pair = json!({"ipProtocol": "tcp", "fromPort": 80, "toPort": 80, "groups": [{"groupId": balancers}]});
+    net.call("AuthorizeSecurityGroupEgress", json!({"GroupId": apps, "IpPermissions": [pair]})).await;
+    let egress = net.prepare(&task).await.rules.egress;
+    assert!(egress.iter().any(|allow| allow.peers == [Cidr::host(entrance)]), "{egress:?}");
 
     let pair =
         json!({"ipProtocol": "tcp", "fromPort": 8080, "toPort": 8080, "groups": [{"groupId": balancers}]});

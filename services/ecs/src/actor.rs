@@ -188,7 +188,9 @@ impl Actor {
             Err(engine::Error::NoTask(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let task = self.change(|task| update(task, &seen)).await?;
+        let Some(row) = self.row().await? else { return Ok(Some(seen)) };
+        let definition = self.definition(&row.value).await?;
+        let task = self.change(|task| update(task, &definition, &seen)).await?;
         if let Some(task) = task {
             self.follow(&task).await?;
         }
@@ -211,7 +213,7 @@ impl Actor {
 }
 
 /// Writes what the engine says into the record.
-fn update(task: &mut Task, seen: &engine::Task) {
+fn update(task: &mut Task, definition: &Definition, seen: &engine::Task) {
     let gone = matches!(seen.state, TaskState::Stopped { .. });
     for container in &mut task.containers {
         if let Some(status) = seen.container(&container.name) {
@@ -219,7 +221,13 @@ fn update(task: &mut Task, seen: &engine::Task) {
             let port = |(port, protocol, at): &(u16, String, std::net::SocketAddr)| {
                 (*port, protocol.clone(), at.ip().to_string(), at.port())
             };
-            container.bindings = seen.published.iter().map(port).collect();
+            let own = definition.containers().iter().find(|c| c.name.as_ref() == Some(&container.name));
+            let mapped = |port: u16| {
+                let mut mappings = own.into_iter().flat_map(|c| c.port_mappings.iter().flatten());
+                mappings.any(|mapping| mapping.container_port == Some(port.into()))
+            };
+            let published = seen.published.iter().filter(|(port, ..)| mapped(*port));
+            container.bindings = published.map(port).collect();
         } else if gone {
             container.status = "STOPPED".into();
         }

@@ -11,8 +11,8 @@ use store::{Batch, Key};
 use crate::actor::Actor;
 use crate::error::Result;
 use crate::names::Scope;
+use crate::prepare::execution_role;
 use crate::records::{Definition, LogMark, Task};
-use crate::steps::execution_role;
 use crate::{Ecs, TASKS, limits};
 
 /// Bytes that CloudWatch Logs counts for an event beside its message.

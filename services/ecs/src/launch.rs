@@ -1,30 +1,16 @@
 //! A task as the engine takes it. Pure.
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use api::ecs::{ContainerDefinition, ContainerOverride};
 use engine::{
     Attachment, Condition, Container, Dependency, HealthCheck, ImageSource, Limits, Mount, Publish, Rules,
-    Source, TaskSpec, Ulimit,
+    Source, TaskSpec, Trust, Ulimit,
 };
 
 use crate::names::Scope;
 use crate::records::{Definition, Place, Task};
 
-/// What containers are to trust, besides what they bring.
-#[derive(Clone, Debug)]
-pub struct Trust {
-    /// The host's certificates and Longshore's, PEM.
-    pub bundle: PathBuf,
-    /// The same for Java.
-    pub java: Option<PathBuf>,
-}
-
-/// Where the bundle is in containers.
-const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Where Java's is.
-const JAVA: &str = "/run/longshore/trust.jks";
 /// A container's stop timeout, as on AWS.
 const STOP: i32 = 30;
 
@@ -228,29 +214,12 @@ fn environment(scope: &Scope, task: &Task, index: usize, credentials: Option<&st
 
 /// Mounts what is to be trusted and points the usual tools at it; what the definition says itself stays.
 fn entrust(container: &mut Container, trust: &Trust) {
-    let add = |container: &mut Container, path: &PathBuf, target: &str| {
-        let source = Source::Host(path.clone());
-        container.mounts.push(Mount { source, target: target.to_owned(), read_only: true });
-    };
-    let bundles = [
-        "AWS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "NODE_EXTRA_CA_CERTS",
-        "GIT_SSL_CAINFO",
-    ];
-    let mut env: Vec<(&str, String)> = bundles.iter().map(|name| (*name, BUNDLE.to_owned())).collect();
-    add(container, &trust.bundle, BUNDLE);
-    if let Some(java) = &trust.java {
-        add(container, java, JAVA);
-        let options =
-            format!("-Djavax.net.ssl.trustStore={JAVA} -Djavax.net.ssl.trustStorePassword=changeit");
-        env.push(("JAVA_TOOL_OPTIONS", options));
-    }
-    for (name, value) in env {
-        if !container.env.iter().any(|(own, _)| own == name) {
-            container.env.push((name.to_owned(), value));
+    let own = |mount: &Mount| !container.mounts.iter().any(|other| other.target == mount.target);
+    let mounts: Vec<Mount> = trust.mounts().into_iter().filter(own).collect();
+    container.mounts.extend(mounts);
+    for (name, value) in trust.env() {
+        if !container.env.iter().any(|(own, _)| *own == name) {
+            container.env.push((name, value));
         }
     }
 }

@@ -17,6 +17,7 @@ mod metadata;
 mod names;
 mod ops;
 mod plan;
+mod prepare;
 mod reconcile;
 mod records;
 mod rules;
@@ -31,14 +32,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api::ecs::*;
-use engine::{Engine, NetworkSpec};
+use engine::{Doors, Engine, NetworkSpec, Trust};
 use kernel::{Clock, Cx, Entropy, Fault, Ops, ids};
 use store::Store;
 use tokio::sync::{Notify, watch};
 
 pub use error::Error;
 pub use image::Registry;
-pub use launch::Trust;
 pub use metadata::Metadata;
 use names::Scope;
 
@@ -58,13 +58,15 @@ pub struct Options {
     pub settle: Duration,
     /// The network that tasks in bridge mode share.
     pub bridge: NetworkSpec,
+    /// How tasks reach load balancers.
+    pub doors: Doors,
 }
 
 impl Options {
-    /// AWS's ways, with a registry at this address and this network for bridge mode.
-    pub fn new(registry: impl Into<String>, bridge: NetworkSpec) -> Self {
+    /// AWS's ways, with a registry at this address, this network for bridge mode and these load balancers.
+    pub fn new(registry: impl Into<String>, bridge: NetworkSpec, doors: Doors) -> Self {
         let registry = Registry { address: registry.into(), pull: engine::PullPolicy::Default };
-        Self { registry, trust: None, settle: Duration::from_secs(40), bridge }
+        Self { registry, trust: None, settle: Duration::from_secs(40), bridge, doors }
     }
 }
 

@@ -97,11 +97,19 @@ impl Ecs {
         self.break_circuit(service, view.now);
         let ending = view.tasks.iter().any(|task| task.stop.is_some() && task.status != Status::Stopped);
         let plan = plan::plan(wanted(service, view.now), &view.seen, ending);
-        let started = self.starts(service, &view, plan.start);
+        let away = if plan.start > 0 { self.engine.info().await.err() } else { None };
+        let started = match &away {
+            None => self.starts(service, &view, plan.start),
+            Some(error) => {
+                self.tell_away(scope, service, error, view.now);
+                Vec::new()
+            }
+        };
         self.tell(service, &plan, &started, view.now);
         retire(service, &view);
         let completed = plan.done && self.complete(service, view.now);
-        let due = self.due(service, &view, &plan);
+        let again = away.and_then(|_| self.after(limits::RETRY));
+        let due = self.due(service, &view, &plan).into_iter().chain(again).min();
         for (id, why) in &plan.stop {
             self.request_stop(scope, &before.cluster, id, stop(&before, why)).await?;
         }
@@ -282,6 +290,17 @@ impl Ecs {
             service.tell(id(), now, "has reached a steady state.".into());
         }
         completed
+    }
+
+    /// Once, as long as nothing else happens.
+    fn tell_away(&self, scope: &Scope, service: &mut Service, error: &engine::Error, now: Timestamp) {
+        let text = format!(
+            "was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance {}) encountered error \"AGENT\": {error}",
+            scope.instance(&service.cluster)
+        );
+        if service.events.first().is_none_or(|event| !event.message.ends_with(&text)) {
+            service.tell(ids::uuid(&*self.entropy), now, text);
+        }
     }
 
     fn tell_throttling(&self, service: &mut Service, failed: bool, now: Timestamp) {

@@ -1,4 +1,4 @@
-//! Security groups that change, change what running tasks let in and out.
+//! Security groups and load balancers that change, change what running tasks let in and out, and where it goes.
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -26,18 +26,20 @@ impl Applier {
 
     async fn apply(&self, row: &Row<Task>, applied: &mut HashMap<String, Rules>) -> Result<()> {
         let task = &row.value;
-        let Some(interface) = task.place.as_ref().and_then(|place| place.interface.as_ref()) else {
-            return Ok(());
+        let Some(place) = &task.place else { return Ok(()) };
+        let (mut rules, gateway) = match &place.interface {
+            None => (Rules::open(), self.ecs.bridge().await?.gateway),
+            Some(interface) => {
+                let cx = self.ecs.own_cx(&Scope::of_key(&row.key))?;
+                match cx.call(ResolveInterface { network_interface_id: interface.id.clone() }).await {
+                    Ok(resolved) => (resolved.rules, resolved.network.gateway),
+                    // The task is ending, and its interface went first.
+                    Err(fault) if fault.code.ends_with("NotFound") => return Ok(()),
+                    Err(fault) => return Err(fault.into()),
+                }
+            }
         };
-        let cx = self.ecs.own_cx(&Scope::of_key(&row.key))?;
-        let resolved = match cx.call(ResolveInterface { network_interface_id: interface.id.clone() }).await {
-            Ok(resolved) => resolved,
-            // The task is ending, and its interface went first.
-            Err(fault) if fault.code.ends_with("NotFound") => return Ok(()),
-            Err(fault) => return Err(fault.into()),
-        };
-        let mut rules = resolved.rules;
-        rules.redirects.extend(engine::gateway::redirects(resolved.network.gateway));
+        rules.redirects = self.ecs.options.doors.redirects(gateway).await;
         if applied.get(&task.id) == Some(&rules) {
             return Ok(());
         }
@@ -60,7 +62,9 @@ impl Worker for Applier {
     }
 
     fn wake(&self) -> Arc<Notify> {
-        self.ecs.store.watch(&["ec2.group", "ec2.interface"])
+        let wake = self.ecs.store.watch(&["ec2.group", "ec2.interface"]);
+        work::wake_on(&wake, self.ecs.options.doors.changes());
+        wake
     }
 
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {

@@ -150,7 +150,10 @@ impl Bench {
 
     fn start(mut world: World, engine: Arc<FakeEngine>, around: Arc<Around>) -> Self {
         let bridge = NetworkSpec { name: "bridge".into(), wanted: "172.29.0.0/16".parse().unwrap() };
-        let options = Options { settle: Duration::ZERO, ..Options::new("127.0.0.1:4566", bridge) };
+        let options = Options {
+            settle: Duration::ZERO,
+            ..Options::new("127.0.0.1:4566", bridge, engine::Doors::none())
+        };
         let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
         let ecs = Ecs::new(world.store.clone(), engine.clone(), clock.clone(), entropy, options);
         let ops = world.serve(|ops: &mut Ops| {
@@ -421,6 +424,10 @@ async fn an_unreachable_engine_says_nothing_about_tasks() {
     let arn = bench.call("RunTask", run()).await["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
     bench.task_is(&arn, "RUNNING").await;
     bench.engine.unreachable(true);
+    let refused = bench.call("RunTask", run()).await;
+    assert_eq!((&refused["tasks"], &refused["failures"][0]["reason"]), (&json!([]), &json!("AGENT")));
+    let why = refused["failures"][0]["detail"].as_str().unwrap();
+    assert!(why.starts_with("the container engine does not answer"), "{why}");
     bench.call("StopTask", json!({"cluster": "c", "task": arn, "reason": "enough"})).await;
     let task = bench.task_is(&arn, "STOPPING").await;
     assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));

@@ -1,12 +1,13 @@
 //! Elastic Load Balancing v2: application load balancers, their target groups, listeners and rules.
 //!
 //! Operations check and keep records; workers bring the rest there: [`publish`] what the edge serves, [`interfaces`] of
-//! each load balancer in its subnets, by which security groups know it, and [`drain`] what leaves. Health is what the
-//! edge reports, asked of nobody.
+//! each load balancer in its subnets, by which security groups know it, [`inside`] how containers reach it, and [`drain`]
+//! what leaves. Health is what the edge reports, asked of nobody.
 
 mod attributes;
 mod drain;
 mod error;
+mod inside;
 mod interfaces;
 mod limits;
 mod names;
@@ -22,9 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use engine::{Doors, Network, doors};
 use kernel::{Clock, Cx, Entropy, Ops, ids};
 use snapshot::{Action, Hub};
 use store::{Batch, Key, PageToken, Record, Row, Store};
+use tokio::sync::watch;
 
 pub use error::Error;
 use error::Result;
@@ -59,6 +62,7 @@ pub struct Elb {
     range: Range,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    doors: watch::Sender<doors::Known>,
 }
 
 impl Elb {
@@ -70,7 +74,12 @@ impl Elb {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, hub, range, clock, entropy })
+        Arc::new(Self { store, hub, range, clock, entropy, doors: watch::Sender::new(None) })
+    }
+
+    /// How tasks reach load balancers, for those who run tasks.
+    pub fn doors(&self) -> Doors {
+        Doors::of(&self.doors)
     }
 
     /// What it serves.
@@ -78,11 +87,16 @@ impl Elb {
         ops::register(self, ops);
     }
 
-    /// Its background work. Needs a runtime: reports of the edge wake it.
-    pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
+    /// Its background work, with the engine's networks as they come and go. Needs a runtime: reports of the edge wake it.
+    pub fn workers(
+        self: &Arc<Self>,
+        ops: &Arc<Ops>,
+        networks: watch::Receiver<Arc<Vec<Network>>>,
+    ) -> Vec<Arc<dyn work::Worker>> {
         vec![
             Arc::new(interfaces::Interfaces(self.clone(), ops.clone())),
-            Arc::new(publish::Publish(self.clone(), ops.clone())),
+            Arc::new(inside::GatewayPorts(self.clone())),
+            Arc::new(publish::Publish { elb: self.clone(), ops: ops.clone(), networks }),
             Arc::new(drain::Drain(self.clone())),
         ]
     }

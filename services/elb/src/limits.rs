@@ -1,4 +1,5 @@
 //! Every limit of the service, AWS's own quotas where it has them.
+use std::ops::RangeInclusive;
 
 /// Load balancers of an account and region.
 pub const LOAD_BALANCERS: usize = 50;
@@ -28,3 +29,6 @@ pub const FIXED_BODY: usize = 1024;
 pub const PAGE: usize = 400;
 /// Security groups of a load balancer.
 pub const GROUPS: usize = 5;
+/// Ports of the gateways of container networks, one for each listener of the host: below those that Linux gives out by
+/// itself, above those that services are known by.
+pub const GATEWAY_PORTS: RangeInclusive<u16> = 20000..=29999;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use api::acm::DescribeCertificate;
 use api::internal::ExportForListener;
-use engine::Admits;
+use engine::{Admits, Network};
 use kernel::{Cx, Fault, Fut, Ops};
 use snapshot as s;
 use store::{Key, Record, Row};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use work::{Next, Worker};
 
 use crate::attributes as a;
@@ -17,10 +17,15 @@ use crate::error::Result;
 use crate::interfaces::description;
 use crate::names::arn;
 use crate::records::{Attributes, Listener, LoadBalancer, Rule, Target, TargetGroup};
-use crate::{Elb, SERVICE, policies, rules};
+use crate::{Elb, SERVICE, inside, policies, rules};
 
 /// Publishes to the hub whenever something that the edge serves changed.
-pub struct Publish(pub Arc<Elb>, pub Arc<Ops>);
+pub struct Publish {
+    pub elb: Arc<Elb>,
+    pub ops: Arc<Ops>,
+    /// The container networks.
+    pub networks: watch::Receiver<Arc<Vec<Network>>>,
+}
 
 impl Worker for Publish {
     fn name(&self) -> String {
@@ -28,7 +33,7 @@ impl Worker for Publish {
     }
 
     fn wake(&self) -> Arc<Notify> {
-        self.0.store.watch(&[
+        let wake = self.elb.store.watch(&[
             LoadBalancer::TABLE,
             TargetGroup::TABLE,
             Listener::TABLE,
@@ -38,13 +43,22 @@ impl Worker for Publish {
             "ec2.group",
             "ec2.vpc",
             "acm.certificate",
-        ])
+        ]);
+        work::wake_on(&wake, self.networks.clone());
+        wake
     }
 
     fn run(&self) -> Fut<'_, std::result::Result<Next, Fault>> {
         Box::pin(async {
             let balancing = self.compose().await?;
-            self.0.hub.publish(balancing);
+            let inside = balancing.load_balancers.iter().flat_map(|balancer| &balancer.inside);
+            let doors = Some(Arc::new(inside::redirects(inside)));
+            self.elb.doors.send_if_modified(|known| {
+                let news = *known != doors;
+                *known = doors;
+                news
+            });
+            self.elb.hub.publish(balancing);
             Ok(Next::Idle)
         })
     }
@@ -56,7 +70,8 @@ type Groups = BTreeMap<String, s::TargetGroup>;
 impl Publish {
     async fn compose(&self) -> Result<s::Balancing> {
         let mut all = s::Balancing::default();
-        for row in self.0.every::<LoadBalancer>(Key::all()).await?.into_iter().filter(|row| row.value.active)
+        for row in
+            self.elb.every::<LoadBalancer>(Key::all()).await?.into_iter().filter(|row| row.value.active)
         {
             let (balancer, groups) = self.balancer(&row).await?;
             all.load_balancers.push(balancer);
@@ -67,12 +82,15 @@ impl Publish {
 
     async fn balancer(&self, row: &Row<LoadBalancer>) -> Result<(s::LoadBalancer, Groups)> {
         let (account, region) = (row.key.account(), row.key.region());
-        let cx = self.1.as_service(SERVICE, &account, &region, "elb.publish");
+        let cx = self.ops.as_service(SERVICE, &account, &region, "elb.publish");
         let below = Key::new(&account, &region).text(&row.value.id);
         let mut listeners = Vec::new();
         let mut groups = Groups::new();
-        for listener in self.0.every::<Listener>(below).await? {
-            let mut rows = self.0.store.all::<Rule>(listener.key.clone()).await?;
+        let rows = self.elb.every::<Listener>(below).await?;
+        let networks = self.networks.borrow().clone();
+        let inside = self.elb.inside(&cx, &row.value, &rows, &networks).await?;
+        for listener in rows {
+            let mut rows = self.elb.store.all::<Rule>(listener.key.clone()).await?;
             rows.sort_by_key(|rule| rule.value.priority);
             let actions = rows.iter().map(|rule| &rule.value.action).chain([&listener.value.default]);
             let used: Vec<String> = actions.flat_map(rules::groups).map(|w| w.group.clone()).collect();
@@ -88,7 +106,7 @@ impl Publish {
             arn: arn(&account, &region, format!("loadbalancer/{}", row.value.path())),
             dns_name: row.value.dns_name.clone(),
             address: row.value.address.into(),
-            inside: Vec::new(),
+            inside,
             attributes: attributes(&row.value.attributes),
             listeners,
         };
@@ -151,7 +169,7 @@ impl Publish {
     }
 
     async fn group(&self, cx: &Cx, balancer: &LoadBalancer, arn: &str) -> Result<s::TargetGroup> {
-        let group = self.0.group(cx, arn).await?.value;
+        let group = self.elb.group(cx, arn).await?.value;
         let mut targets = Vec::with_capacity(group.targets.len());
         for target in &group.targets {
             targets.push(self.target(cx, balancer, &group, target).await?);

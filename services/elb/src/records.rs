@@ -152,6 +152,9 @@ pub struct Listener {
     pub port: u16,
     /// `HTTP` or `HTTPS`.
     pub protocol: String,
+    /// Its port on the gateways of container networks, unique on the host; none until it is given one.
+    #[serde(default)]
+    pub gateway_port: Option<u16>,
     /// ARNs, the default certificate first.
     pub certificates: Vec<String>,
     /// For HTTPS.

@@ -2,18 +2,13 @@
 use std::path::PathBuf;
 
 use api::codebuild::{Build, Project};
+use engine::Trust;
 use kernel::Timestamp;
 
 use super::volume::{IN, OUT};
-use crate::Trust;
 use crate::agent::plan::{BuildspecAt, Plan, Source, VERSION, Wanted};
 use crate::ops::validate::is_inline;
 use crate::records::{BuildRow, Pipeline};
-
-/// Where the container finds what Longshore trusts.
-pub const BUNDLE: &str = "/longshore/trust/bundle.pem";
-/// The same for Java.
-pub const JAVA: &str = "/longshore/trust/trust.jks";
 
 /// The plan of a build. `credentials` is the relative URI of its role's.
 pub fn plan(row: &BuildRow, region: &str, credentials: &str, trust: Option<&Trust>) -> Plan {
@@ -26,7 +21,7 @@ pub fn plan(row: &BuildRow, region: &str, credentials: &str, trust: Option<&Trus
     };
     let mut set = aws(build, region, credentials);
     set.extend(sources(row));
-    set.extend(trust.map(trusting).unwrap_or_default());
+    set.extend(trust.map(Trust::env).unwrap_or_default());
     let environment = project.environment.as_ref();
     let variables = environment.and_then(|e| e.environment_variables.as_ref()).into_iter().flatten();
     let mut identifiers = identifiers(row).into_iter().enumerate();
@@ -124,26 +119,6 @@ fn sources(row: &BuildRow) -> Vec<(String, String)> {
     }
     for version in build.secondary_source_versions.iter().flatten() {
         add(format!("CODEBUILD_SOURCE_VERSION_{}", version.source_identifier), Some(&version.source_version));
-    }
-    set
-}
-
-/// Everything that reads certificates from somewhere else than the system's place.
-fn trusting(trust: &Trust) -> Vec<(String, String)> {
-    let names = [
-        "AWS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "NODE_EXTRA_CA_CERTS",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "GIT_SSL_CAINFO",
-        "PIP_CERT",
-    ];
-    let mut set: Vec<_> = names.into_iter().map(|name| (name.to_owned(), BUNDLE.to_owned())).collect();
-    if trust.java.is_some() {
-        let options =
-            format!("-Djavax.net.ssl.trustStore={JAVA} -Djavax.net.ssl.trustStorePassword=changeit");
-        set.push(("JAVA_TOOL_OPTIONS".into(), options));
     }
     set
 }

@@ -4,6 +4,7 @@ mod environment;
 mod follow;
 mod logs;
 mod provision;
+mod rules;
 mod sources;
 mod upload;
 pub(crate) mod volume;
@@ -20,6 +21,7 @@ use work::{Next, Worker};
 use crate::CodeBuild;
 use crate::records::{BuildId, BuildRow};
 use drive::Drive;
+pub use rules::Applier;
 use volume::Volume;
 
 /// Starts what is active and not driven, and wakes those of whom something is wanted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::ecr::GetAuthorizationToken;
 use base64::Engine as _;
-use engine::{Allow, Attachment, Auth, Container, ImageSource, Mount, PullPolicy, Rules, TaskSpec, gateway};
+use engine::{Attachment, Auth, Container, ImageSource, Mount, PullPolicy, TaskSpec};
 use kernel::{Cx, Grant};
 use store::Row;
 
@@ -114,11 +114,7 @@ impl Drive {
         let engine = &self.service.engine;
         let network = engine.ensure_network(self.service.config.network.clone()).await?;
         let image = self.image(cx, row).await?;
-        let rules = Rules {
-            ingress: Vec::new(),
-            egress: vec![Allow::anything()],
-            redirects: gateway::redirects(network.gateway),
-        };
+        let rules = super::rules::rules(&self.service, &network).await;
         let labels = [
             ("kind", "build"),
             ("account", cx.account()),
@@ -149,11 +145,7 @@ impl Drive {
             mount(&self.volume.input(), IN, true),
             mount(&self.volume.output(), OUT, false),
         ];
-        if let Some(trust) = &config.trust {
-            mounts.push(mount(&trust.bundle, "/etc/ssl/certs/ca-certificates.crt", true));
-            mounts.push(mount(&trust.bundle, environment::BUNDLE, true));
-            mounts.extend(trust.java.iter().map(|java| mount(java, environment::JAVA, true)));
-        }
+        mounts.extend(config.trust.iter().flat_map(engine::Trust::mounts));
         let command =
             [BINARY, "agent", "--plan"].map(str::to_owned).into_iter().chain([format!("{IN}/{PLAN}")]);
         Container {

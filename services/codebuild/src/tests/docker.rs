@@ -41,6 +41,7 @@ impl Bench {
             ],
             registry: None,
             trust: None,
+            doors: engine::Doors::none(),
         };
         Self { docker: Docker::start(options).unwrap(), config, _range: range, _state: state }
     }

@@ -112,6 +112,7 @@ impl Rig {
             images: vec![("aws/codebuild/".into(), "longshore/codebuild-standard:7.0".into())],
             registry: Some("127.0.0.1:4566".into()),
             trust: None,
+            doors: engine::Doors::none(),
         };
         Self::on(world, engine.clone(), engine, shelf, config)
     }

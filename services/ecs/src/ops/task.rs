@@ -150,6 +150,8 @@ impl Ecs {
             tags: tags.clone(),
         };
         let tasks: Vec<Task> = (0..count).map(|_| self.new_task(order())).collect();
+        // What was accepted is started when the engine is back; without one, nothing more is accepted.
+        self.engine.info().await?;
         self.create_tasks(&scope, input, tasks).await
     }
 
@@ -276,7 +278,18 @@ impl Handle<RunTask> for Ecs {
 
     async fn handle(&self, cx: &Cx, input: RunTask) -> Result<RunTaskOutput, Fault> {
         let scope = Scope::of(cx);
-        let tasks = Box::pin(self.run_task(cx, &input)).await?;
+        let tasks = match Box::pin(self.run_task(cx, &input)).await {
+            Err(Error::Engine(away @ engine::Error::Unreachable(_))) => {
+                let cluster = names::cluster_name(input.cluster.as_deref())?;
+                let failure = Failure {
+                    arn: Some(scope.instance(cluster)),
+                    reason: Some("AGENT".into()),
+                    detail: Some(away.to_string()),
+                };
+                return Ok(RunTaskOutput { tasks: Some(Vec::new()), failures: Some(vec![failure]) });
+            }
+            done => done?,
+        };
         let tasks = tasks.iter().map(|task| view::task(&scope, task, Some(&task.tags))).collect();
         Ok(RunTaskOutput { tasks: Some(tasks), failures: Some(Vec::new()) })
     }

@@ -156,6 +156,7 @@ impl Elb {
             balancer: balancer.value.path(),
             port: wanted.port,
             protocol: wanted.protocol.clone(),
+            gateway_port: None,
             certificates: wanted.certificates.clone(),
             ssl_policy: wanted.ssl_policy.clone(),
             default: wanted.default.clone(),

@@ -5,10 +5,12 @@ mod neighbours;
 use std::sync::Arc;
 
 use api::{acm, ec2};
+use engine::Network;
 use kernel::Ops;
 use serde_json::{Value, json};
 use snapshot::{Health, HealthState, Hub, Naming, Platform, Report, TargetId, TargetReport, TargetState};
 use testkit::{World, fault};
+use tokio::sync::watch;
 
 use crate::{Elb, Range};
 use neighbours::Neighbours;
@@ -40,6 +42,7 @@ impl Rig {
             ops.internal::<ec2::ModifyNetworkInterfaceAttribute, _>(&neighbours);
             ops.internal::<ec2::DeleteNetworkInterface, _>(&neighbours);
             ops.internal::<engine::Admits, _>(&neighbours);
+            ops.internal::<engine::Enter, _>(&neighbours);
             ops.internal::<acm::DescribeCertificate, _>(&neighbours);
             ops.internal::<api::internal::ExportForListener, _>(&neighbours);
         });
@@ -62,7 +65,17 @@ impl Rig {
     }
 
     async fn work(&self) {
-        for worker in self.elb.workers(&self.ops) {
+        let network = |name: &str, cidr: &str, gateway: [u8; 4]| Network {
+            name: name.into(),
+            id: name.into(),
+            cidr: cidr.parse().unwrap(),
+            gateway: gateway.into(),
+        };
+        let networks = vec![
+            network("vpc-1", "10.0.0.0/16", [10, 0, 0, 1]),
+            network("builds", "172.30.0.0/16", [172, 30, 0, 1]),
+        ];
+        for worker in self.elb.workers(&self.ops, watch::Sender::new(Arc::new(networks)).subscribe()) {
             worker.run().await.unwrap();
         }
     }
@@ -150,6 +163,16 @@ async fn a_load_balancer_lives_from_creation_to_its_last_drained_target() {
     let (lb, tg) = (&snapshot.balancing.load_balancers[0], &snapshot.balancing.target_groups[0]);
     assert_eq!((lb.address.to_string(), lb.listeners[0].port, &*tg.arn), ("127.42.0.1".into(), 80, &*group));
     assert!(!tg.targets[0].admitted, "the security group is closed");
+    let [own, other] = &lb.inside[..] else { panic!("{:?}", lb.inside) };
+    assert_eq!((own.gateway.to_string(), own.address.to_string()), ("10.0.0.1".into(), "10.0.1.4".into()));
+    assert_eq!(
+        (other.gateway.to_string(), other.address.to_string()),
+        ("172.30.0.1".into(), "198.18.0.1".into())
+    );
+    assert_eq!(own.peers[&80], ["10.0.1.0/24"]);
+    let redirects = rig.elb.doors().redirects([10, 0, 0, 1].into()).await;
+    let ours = redirects.iter().find(|one| one.from.to_string() == "10.0.1.4:80").unwrap();
+    assert!(ours.governed && ours.to.to_string() == format!("10.0.0.1:{}", own.ports[&80]), "{ours:?}");
     rig.neighbours.closed.lock().unwrap().clear();
     rig.work().await;
     assert!(rig.snapshot().balancing.target_groups[0].targets[0].admitted);

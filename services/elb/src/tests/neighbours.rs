@@ -94,6 +94,14 @@ neighbour! {
         assert!(input.source.starts_with("ELB app/lb/"), "{}", input.source);
         Ok(!this.closed.lock().unwrap().contains(&input.port))
     };
+    engine::Enter => |this, input| {
+        let admitted = |port: &u16| match this.closed.lock().unwrap().contains(port) {
+            true => Vec::new(),
+            false => vec!["10.0.1.0/24".parse().unwrap()],
+        };
+        let peers = input.ports.iter().map(|port| (*port, admitted(port))).collect();
+        Ok(engine::Entrance { address: Some([10, 0, 1, 4].into()), peers })
+    };
     acm::DescribeCertificate => |_this, input| {
         if !input.certificate_arn.contains("/good") && !input.certificate_arn.contains("/pending") {
             return Err(absent("ResourceNotFoundException"));

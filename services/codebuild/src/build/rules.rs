@@ -1,0 +1,68 @@
+//! What a build's network namespace lets in and out. Load balancers come and go while builds run: they reach those of now.
+use std::sync::Arc;
+
+use engine::{Allow, Rules, TaskId};
+use kernel::{Fault, Fut};
+use store::Key;
+use tokio::sync::{Mutex, Notify};
+use work::{Next, Worker};
+
+use crate::records::{BuildId, BuildRow};
+use crate::{CodeBuild, names};
+
+/// Nobody connects to a build; it connects to everybody.
+pub async fn rules(service: &CodeBuild, network: &engine::Network) -> Rules {
+    let redirects = service.config.doors.redirects(network.gateway).await;
+    Rules { ingress: Vec::new(), egress: vec![Allow::anything()], redirects }
+}
+
+/// Brings running builds' rules to what they would start with now. It remembers what it applied last.
+pub struct Applier {
+    service: Arc<CodeBuild>,
+    applied: Mutex<Option<Rules>>,
+}
+
+impl Applier {
+    /// The worker of a service.
+    pub fn new(service: Arc<CodeBuild>) -> Self {
+        Self { service, applied: Mutex::default() }
+    }
+}
+
+impl Worker for Applier {
+    fn name(&self) -> String {
+        "codebuild.rules".into()
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        let wake = Arc::default();
+        work::wake_on(&wake, self.service.config.doors.changes());
+        wake
+    }
+
+    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
+        Box::pin(async {
+            let service = &self.service;
+            let active =
+                service.store.find::<BuildRow>(Key::all(), "active", "yes", 0, store::limits::PAGE).await?;
+            if active.is_empty() {
+                return Ok(Next::Idle);
+            }
+            let network = service.engine.ensure_network(service.config.network.clone()).await;
+            let rules = rules(service, &network.map_err(Fault::internal)?).await;
+            let mut applied = self.applied.lock().await;
+            if applied.as_ref() == Some(&rules) {
+                return Ok(Next::Idle);
+            }
+            for row in active {
+                let id: TaskId = names::task(&BuildId::of(&row.key)).parse().map_err(Fault::internal)?;
+                match service.engine.update_rules(&id, &rules).await {
+                    Ok(()) | Err(engine::Error::NoTask(_) | engine::Error::Stopped { .. }) => {}
+                    Err(error) => return Err(Fault::internal(error)),
+                }
+            }
+            *applied = Some(rules);
+            Ok(Next::Idle)
+        })
+    }
+}
