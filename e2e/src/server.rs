@@ -20,18 +20,41 @@ pub struct Server {
     listen: String,
     dns: String,
     lb_cidr: String,
+    docker_host: Option<String>,
+    account: &'static str,
 }
 
 impl Server {
     /// Starts one on an empty folder.
     pub fn start() -> Self {
+        Self::with_engine(|_| None)
+    }
+
+    /// [`Server::start`], with the `DOCKER_HOST` that is made from its folder.
+    pub fn with_engine(host: impl FnOnce(&Path) -> Option<String>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("longshore-e2e-")
             .tempdir()
             .unwrap_or_else(|e| panic!("a folder: {e}"));
-        let mut server = Self { folder, child: None, listen: free(), dns: free(), lb_cidr: range() };
+        let docker_host = host(folder.path());
+        let mut server = Self {
+            folder,
+            child: None,
+            listen: free(),
+            dns: free(),
+            lb_cidr: range(),
+            docker_host,
+            account: "000000000000",
+        };
         server.up();
         server
+    }
+
+    /// Starts it again for another account, over the same state: both accounts' keys are good.
+    pub fn up_as(&mut self, account: &'static str) {
+        self.stop();
+        self.account = account;
+        self.up();
     }
 
     /// Starts it (again) on the same folder and ports, and waits until it is ready.
@@ -41,10 +64,21 @@ impl Server {
             .append(true)
             .open(self.dir().join("longshore.log"))
             .unwrap_or_else(|e| panic!("a log: {e}"));
-        let mut child = Command::new(binary())
+        let mut command = Command::new(binary());
+        command.envs(self.docker_host.iter().map(|host| ("DOCKER_HOST", host)));
+        let mut child = command
             .args(["up", "--data"])
             .arg(self.data())
-            .args(["--listen", &self.listen, "--dns", &self.dns, "--lb-cidr", &self.lb_cidr])
+            .args([
+                "--listen",
+                &self.listen,
+                "--dns",
+                &self.dns,
+                "--lb-cidr",
+                &self.lb_cidr,
+                "--account",
+                self.account,
+            ])
             .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -17,6 +17,7 @@ demo  | has debootstrap       | debootstrap              | makes the base images
 demo  | has_debian_keyring    | debian-archive-keyring   | verifies what debootstrap fetches
 demo  | has_venv              | python3-venv             | a private home for the current AWS CLI
 test  | has skopeo            | skopeo                   | a second client of the registry
+test  | has openssl           | openssl                  | makes certificates by hand, and verifies chains
 test  | has_aws2              | awscli                   | AWS CLI 2, a further client (where the distribution has it)
 bench | has nginx             | nginx-light              | the proxy to compare with; never started as a service
 bench | has wrk               | wrk                      | the load generator

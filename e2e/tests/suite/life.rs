@@ -3,7 +3,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use e2e::Server;
+use e2e::{Server, eventually};
 
 /// `longshore up` that cannot: its exit code, and its one line, which has all of `said`.
 #[track_caller]
@@ -146,4 +146,75 @@ fn doctor_looks_at_everything_and_says_how_to_mend() {
     let mend = wrong.and_then(|at| text.lines().nth(at + 1)).unwrap_or_default();
     assert!(mend.contains("mend:") && mend.contains("--listen"), "{text}");
     assert!(!other.exists(), "doctor only looks");
+}
+
+/// A container definition's least.
+const SLEEPER: &str =
+    r#"[{"name":"sleeper","image":"longshore/test-base:1","memory":64,"command":["sleep","600"]}]"#;
+
+#[test]
+fn without_an_engine_the_api_serves_and_what_needs_one_says_so_until_it_appears() {
+    let socket = |dir: &std::path::Path| dir.join("docker.sock");
+    let server = Server::with_engine(|dir| Some(format!("unix://{}", socket(dir).display())));
+    let client = server.client();
+    client.aws("s3 mb s3://works");
+    client.aws("ecs create-cluster --cluster-name c");
+    client.aws_args(&[
+        "ecs",
+        "register-task-definition",
+        "--family",
+        "sleeper",
+        "--network-mode",
+        "bridge",
+        "--container-definitions",
+        SLEEPER,
+    ]);
+    let role = client.aws_args(&["iam", "create-role", "--role-name", "build", "--assume-role-policy-document", r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#]);
+    client.aws_args(&[
+        "iam",
+        "put-role-policy",
+        "--role-name",
+        "build",
+        "--policy-name",
+        "logs",
+        "--policy-document",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:*","Resource":"*"}]}"#,
+    ]);
+    let project = serde_json::json!({
+        "name": "build", "serviceRole": role["Role"]["Arn"], "artifacts": {"type": "NO_ARTIFACTS"},
+        "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [\"true\"]}}"},
+        "environment": {"type": "LINUX_CONTAINER", "image": "longshore/test-base:1", "computeType": "BUILD_GENERAL1_SMALL"},
+    });
+    client.aws_args(&["codebuild", "create-project", "--cli-input-json", &project.to_string()]);
+    let build = || {
+        let id = client.aws("codebuild start-build --project-name build")["build"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        eventually("the build ends", || {
+            let build = client.aws(&format!("codebuild batch-get-builds --ids {id}"))["builds"][0].clone();
+            Some(build.clone()).filter(|build| build["buildComplete"] == true)
+        })
+    };
+    const SAYS: &str = "the container engine does not answer";
+
+    let failed = build();
+    assert_eq!(failed["buildStatus"], "FAULT", "{failed}");
+    assert!(failed["phases"].to_string().contains(SAYS), "{failed}");
+    let run = "ecs run-task --cluster c --task-definition sleeper";
+    let refused = client.aws(run);
+    assert_eq!(refused["tasks"], serde_json::json!([]));
+    assert_eq!(refused["failures"][0]["reason"], "AGENT");
+    assert!(refused["failures"][0]["detail"].as_str().unwrap().contains(SAYS), "{refused}");
+    client.aws("ecs create-service --cluster c --service-name s --task-definition sleeper --desired-count 1");
+    let service = || client.aws("ecs describe-services --cluster c --services s")["services"][0].clone();
+    eventually("the service says what it lacks", || {
+        service()["events"].to_string().contains(SAYS).then_some(())
+    });
+
+    std::os::unix::fs::symlink("/var/run/docker.sock", socket(server.dir())).unwrap();
+    eventually("the service gets its task", || (service()["runningCount"] == 1).then_some(()));
+    assert_eq!(client.aws(run)["failures"], serde_json::json!([]));
+    let ended = build();
+    assert_eq!(ended["buildStatus"], "SUCCEEDED", "{ended}");
 }

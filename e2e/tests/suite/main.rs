@@ -1,9 +1,11 @@
 //! Every test is named for what must be shown; `scripts/test` runs them with the release binary.
 //! One binary, so that the suite links once.
 
+mod accounts;
 mod bad_input;
 mod git;
 mod life;
+mod network;
 mod registry;
 mod release;
 mod tour;
