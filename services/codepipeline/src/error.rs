@@ -91,8 +91,38 @@ pub enum Error {
         /// What forbids it.
         why: String,
     },
+    /// The stage cannot be rolled back to that execution, or not now.
+    #[error("Stage '{stage}' cannot be rolled back: {why}")]
+    UnableToRollback {
+        /// The stage.
+        stage: String,
+        /// What forbids it.
+        why: String,
+    },
+    /// The rollback's target ran another version of the pipeline.
+    #[error(
+        "Pipeline execution '{id}' ran version {version} of the pipeline, which has been updated since: roll back to an execution of the current version"
+    )]
+    ExecutionOutdated {
+        /// The execution.
+        id: String,
+        /// Its version.
+        version: i32,
+    },
+    /// The condition cannot be overridden.
+    #[error("The {condition} condition of stage '{stage}' cannot be overridden: {why}")]
+    ConditionNotOverridable {
+        /// The stage.
+        stage: String,
+        /// Which condition.
+        condition: &'static str,
+        /// What forbids it.
+        why: String,
+    },
     /// Another execution has entered the stage since.
-    #[error("Pipeline execution '{0}' is not the latest in this stage: only that one can be retried")]
+    #[error(
+        "Pipeline execution '{0}' is not the latest in this stage: only that one can be retried or let pass"
+    )]
     NotLatest(String),
     /// QUEUED and PARALLEL pipelines have a limit.
     #[error("The pipeline has {0} executions in progress, the most that its execution mode allows")]
@@ -142,6 +172,9 @@ impl Error {
             Self::StageNotFound(_) => "StageNotFoundException",
             Self::ActionNotFound { .. } => "ActionNotFoundException",
             Self::NotRetryable { .. } => "StageNotRetryableException",
+            Self::UnableToRollback { .. } => "UnableToRollbackStageException",
+            Self::ExecutionOutdated { .. } => "PipelineExecutionOutdatedException",
+            Self::ConditionNotOverridable { .. } => "ConditionNotOverridableException",
             Self::NotLatest(_) => "NotLatestPipelineExecutionException",
             Self::TooManyExecutions(_) => "ConcurrentPipelineExecutionsLimitExceededException",
             Self::InvalidApprovalToken => "InvalidApprovalTokenException",

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::io::SeekFrom;
 use std::sync::Arc;
 
+use api::codepipeline as cp;
 use api::s3::{GetObject, PutObject, PutObjectOutput};
 use api::sts::AssumeRole;
 use bytes::Bytes;
@@ -14,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::actions::Failed;
 use crate::desk::{Ask, Declaration, Desk};
-use crate::engine::{ActionRun, Artifact, Execution, Kind, Override, Progress};
+use crate::engine::{ActionRun, Artifact, Execution, Kind, Moment, Override, Progress};
 use crate::hub::Listener;
 use crate::records::Place;
 use crate::scope::Scope;
+use crate::structure;
 
 /// CodePipeline as roles trust it.
 pub const PRINCIPAL: &str = "codepipeline.amazonaws.com";
@@ -34,13 +36,31 @@ pub struct Order {
     pub execution: Execution,
     /// The stage.
     pub stage: String,
-    /// The action.
+    /// For a rule: of which condition of the stage.
+    pub moment: Option<Moment>,
+    /// The action, or the rule.
     pub action: String,
     /// The run, as it was when it was taken up.
     pub run: ActionRun,
 }
 
-/// A run of an action, ready to be carried out.
+impl Order {
+    /// The rule's declaration, if this is a rule's order.
+    pub fn rule(&self) -> Option<&cp::RuleDeclaration> {
+        structure::rule(&self.pipeline, &self.stage, self.moment?, &self.action)
+    }
+
+    fn scope(&self) -> Option<Scope<'_>> {
+        match self.moment {
+            Some(moment) => {
+                Scope::of_rule(&self.pipeline, &self.execution, &self.stage, moment, &self.action)
+            }
+            None => Scope::of(&self.pipeline, &self.execution, &self.stage, &self.action),
+        }
+    }
+}
+
+/// A run of an action, or of a rule, ready to be carried out.
 pub struct Job {
     /// Calls other services under the action's role.
     pub cx: Cx,
@@ -58,10 +78,9 @@ impl Job {
     /// Takes the role and resolves the configuration.
     pub async fn prepare(desk: Arc<Desk>, ops: Arc<Ops>, order: Order) -> Result<Self, Failed> {
         let region = &order.place.region;
-        let scope =
-            Scope::of(&order.pipeline, &order.execution, &order.stage, &order.action).ok_or_else(|| {
-                Failed::new("ConfigurationError", "The pipeline no longer declares this action")
-            })?;
+        let scope = order.scope().ok_or_else(|| {
+            Failed::new("ConfigurationError", "The pipeline no longer declares this action")
+        })?;
         let configuration =
             scope.configuration().map_err(|error| Failed::new("ConfigurationError", error.to_string()))?;
         let inputs = scope.inputs();
@@ -78,6 +97,7 @@ impl Job {
             Some(role) => assume(&cx, role, &order.run.id).await.map_err(Failed::role)?,
             None => cx,
         };
+        drop(scope);
         Ok(Self { cx, configuration, inputs, outputs, desk, order })
     }
 
@@ -118,6 +138,11 @@ impl Job {
         &self.order.run.progress
     }
 
+    /// Now.
+    pub fn now(&self) -> kernel::Timestamp {
+        self.desk.now()
+    }
+
     /// When the run began.
     pub fn begun(&self) -> kernel::Timestamp {
         kernel::Timestamp::from_millisecond(self.order.run.begun).unwrap_or_default()
@@ -131,9 +156,9 @@ impl Job {
 
     /// The revision of an input artifact that a source action made.
     pub fn revision_of(&self, artifact: &str) -> Option<&str> {
-        let mut runs = self.order.execution.visits.iter().flat_map(|visit| visit.actions.values());
-        let made = runs.find(|run| run.output.artifacts.contains_key(artifact))?;
-        made.output.revision.as_ref().map(|revision| revision.id.as_str())
+        let mut outputs = self.order.execution.outputs();
+        let (.., made) = outputs.find(|(.., output)| output.artifacts.contains_key(artifact))?;
+        made.revision.as_ref().map(|revision| revision.id.as_str())
     }
 
     /// Keeps and shows progress; durable when this returns.

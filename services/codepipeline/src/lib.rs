@@ -4,7 +4,7 @@
 //! - `structure`, `catalog`, `variables`: what a pipeline may be.
 //! - `desk`: one batch for what came in, what follows, and all that reads show of it; then `runs` starts what is
 //!   outstanding.
-//! - `actions`: the providers, a file each.
+//! - `actions`: the providers, a file each. `rules`: those of conditions, likewise.
 //! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
 
 mod actions;
@@ -19,6 +19,7 @@ mod notices;
 mod ops;
 mod projection;
 mod records;
+mod rules;
 mod runs;
 mod scope;
 mod start;
@@ -63,6 +64,10 @@ impl CodePipeline {
             .op::<cp::StartPipelineExecution, _>(self)
             .op::<cp::StopPipelineExecution, _>(self)
             .op::<cp::RetryStageExecution, _>(self)
+            .op::<cp::RollbackStage, _>(self)
+            .op::<cp::OverrideStageCondition, _>(self)
+            .op::<cp::ListRuleExecutions, _>(self)
+            .op::<cp::ListRuleTypes, _>(self)
             .op::<cp::GetPipelineExecution, _>(self)
             .op::<cp::ListPipelineExecutions, _>(self)
             .op::<cp::ListActionExecutions, _>(self)

@@ -32,6 +32,12 @@ pub const SUMMARY: usize = 2048;
 pub fn cut(text: &str) -> String {
     text.chars().take(SUMMARY).collect()
 }
+/// Rules of a condition.
+pub const RULES: usize = 5;
+/// Bytes that a compiled regular expression of a rule may take.
+pub const REGEX: usize = 1 << 20;
+/// Characters of a cron expression.
+pub const CRON: usize = 500;
 /// Characters of a trigger's detail.
 pub const TRIGGER_DETAIL: usize = 1024;
 /// Events of one decision. A decision always ends by itself; this ends one that a mistake keeps going.

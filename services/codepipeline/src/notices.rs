@@ -78,7 +78,9 @@ fn tellings<'a>(
         Some(Telling { level: "Action", state: to, execution, extra: action_detail(place, row) })
     };
     let told = match kind {
-        Kind::Started { execution, .. } => [pipeline(execution, "STARTED"), None],
+        Kind::Started { execution, .. } | Kind::RolledBack { execution, .. } => {
+            [pipeline(execution, "STARTED"), None]
+        }
         Kind::Superseded { execution, .. } => [pipeline(execution, "SUPERSEDED"), None],
         Kind::Entered { execution, stage: name } => [stage(execution, name, "STARTED"), None],
         Kind::ActionStarted { .. } => [run("STARTED"), None],
@@ -94,11 +96,18 @@ fn tellings<'a>(
             let name = within.and_then(|e| e.visits.last()).map(|visit: &Visit| visit.stage.clone());
             [pipeline(execution, "STOPPING"), name.and_then(|name| stage(execution, &name, "STOPPING"))]
         }
-        Kind::Retried { execution, stage: name, .. } => {
+        Kind::Retried { execution, stage: name, .. }
+        | Kind::ConditionOverridden { execution, stage: name, resumes: true, .. } => {
             [pipeline(execution, "RESUMED"), stage(execution, name, "RESUMED")]
         }
         Kind::Defined { .. }
         | Kind::ActionProgressed { .. }
+        // EventBridge hears nothing of conditions and their rules.
+        | Kind::RuleStarted { .. }
+        | Kind::Rested { .. }
+        | Kind::Woken { .. }
+        | Kind::ConditionEnded { .. }
+        | Kind::ConditionOverridden { .. }
         | Kind::TransitionDisabled { .. }
         | Kind::TransitionEnabled { .. } => [None, None],
     };
@@ -123,7 +132,8 @@ fn stage_word(status: StageStatus) -> Option<&'static str> {
         StageStatus::Failed => Some("FAILED"),
         StageStatus::Stopped => Some("STOPPED"),
         StageStatus::Cancelled => Some("CANCELED"),
-        StageStatus::InProgress => None,
+        // EventBridge has no word for a stage that was skipped.
+        StageStatus::InProgress | StageStatus::Skipped => None,
     }
 }
 

@@ -7,7 +7,7 @@ use store::{Batch, Event as Notice};
 use crate::desk::Declaration;
 use crate::engine::{self, Event, Kind, State};
 use crate::notices;
-use crate::records::{ActionRow, ExecutionRow, Place};
+use crate::records::{ActionRow, ExecutionRow, Place, RuleRow};
 use crate::scope::Scope;
 
 /// Collects over the events of a batch; what a later event says of the same row replaces the earlier.
@@ -16,20 +16,24 @@ pub struct Rows<'a> {
     entropy: &'a dyn Entropy,
     executions: BTreeMap<String, ExecutionRow>,
     actions: BTreeMap<String, ActionRow>,
+    rules: BTreeMap<String, RuleRow>,
     notices: Vec<Notice>,
 }
 
 impl<'a> Rows<'a> {
     /// None yet.
     pub fn new(place: &'a Place, entropy: &'a dyn Entropy) -> Self {
-        Self { place, entropy, executions: BTreeMap::new(), actions: BTreeMap::new(), notices: Vec::new() }
+        let (executions, actions, rules) = Default::default();
+        Self { place, entropy, executions, actions, rules, notices: Vec::new() }
     }
 
     /// Takes what an event changed, from the state right after it: a later one may drop the execution from it.
     pub fn after(&mut self, state: &State, definitions: &BTreeMap<i32, Declaration>, event: &Event) {
         let row = run(&event.kind).and_then(|id| action_row(state, definitions, id));
+        let rule = run(&event.kind).and_then(|id| rule_row(state, definitions, id));
         self.notices.extend(notices::of(self.place, state, event, row.as_ref(), self.entropy));
-        let concerned = execution(&event.kind).or(row.as_ref().map(|row| row.execution.as_str()));
+        let of_run = row.as_ref().or(rule.as_ref().map(|RuleRow(row)| row));
+        let concerned = execution(&event.kind).or(of_run.map(|row| row.execution.as_str()));
         if let Some(execution) = concerned.and_then(|id| state.execution(id)) {
             let summary = engine::summary(state, execution).filter(|_| !execution.active());
             let shown = ExecutionRow { execution: execution.clone(), summary };
@@ -37,6 +41,9 @@ impl<'a> Rows<'a> {
         }
         if let Some(row) = row {
             self.actions.insert(row.run.id.clone(), row);
+        }
+        if let Some(rule) = rule {
+            self.rules.insert(rule.0.run.id.clone(), rule);
         }
     }
 
@@ -51,6 +58,9 @@ impl<'a> Rows<'a> {
         for row in self.actions.values() {
             batch = batch.put(&self.place.action(&row.execution, &row.run.id), row);
         }
+        for row in self.rules.values() {
+            batch = batch.put(&self.place.action(&row.0.execution, &row.0.run.id), row);
+        }
         self.notices.iter().fold(batch, |batch, notice| batch.event(notice))
     }
 }
@@ -61,6 +71,12 @@ fn action_row(state: &State, definitions: &BTreeMap<i32, Declaration>, id: &str)
     Some(Scope::of(pipeline, execution, &visit.stage, name)?.row(&visit.stage, run))
 }
 
+fn rule_row(state: &State, definitions: &BTreeMap<i32, Declaration>, id: &str) -> Option<RuleRow> {
+    let (execution, visit, moment, name, run) = state.rule(id)?;
+    let pipeline = definitions.get(&execution.version)?;
+    Some(RuleRow(Scope::of_rule(pipeline, execution, &visit.stage, moment, name)?.row(&visit.stage, run)))
+}
+
 /// The run that an event is about.
 fn run(kind: &Kind) -> Option<&str> {
     match kind {
@@ -68,7 +84,10 @@ fn run(kind: &Kind) -> Option<&str> {
         | Kind::ActionProgressed { id, .. }
         | Kind::ActionSucceeded { id, .. }
         | Kind::ActionFailed { id, .. }
-        | Kind::ActionAbandoned { id } => Some(id),
+        | Kind::ActionAbandoned { id }
+        | Kind::RuleStarted { id, .. }
+        | Kind::Rested { id, .. }
+        | Kind::Woken { id } => Some(id),
         _ => None,
     }
 }
@@ -77,6 +96,10 @@ fn run(kind: &Kind) -> Option<&str> {
 fn execution(kind: &Kind) -> Option<&str> {
     match kind {
         Kind::Started { execution, .. }
+        | Kind::RolledBack { execution, .. }
+        | Kind::RuleStarted { execution, .. }
+        | Kind::ConditionEnded { execution, .. }
+        | Kind::ConditionOverridden { execution, .. }
         | Kind::Superseded { execution, .. }
         | Kind::Entered { execution, .. }
         | Kind::ActionStarted { execution, .. }

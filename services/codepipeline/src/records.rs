@@ -43,7 +43,7 @@ impl Place {
         self.key().text(id)
     }
 
-    /// The key of a run of an action.
+    /// The key of a run of an action, or of a rule.
     pub fn action(&self, execution: &str, run: &str) -> Key {
         self.key().text(execution).text(run)
     }
@@ -166,6 +166,15 @@ pub struct ActionRow {
 
 impl Record for ActionRow {
     const TABLE: &'static str = "codepipeline.action";
+}
+
+/// A run of a rule, as lists show it: the same as of an action.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleRow(pub ActionRow);
+
+impl Record for RuleRow {
+    const TABLE: &'static str = "codepipeline.rule";
 }
 
 /// A deleted pipeline whose history is still to be removed. Keyed as [`Place::key`].

@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use api::codepipeline as cp;
 
 use crate::catalog::{self, MASK};
-use crate::engine::{ActionRun, Artifact, Execution};
+use crate::engine::{ActionRun, Artifact, Execution, Moment};
 use crate::limits;
 use crate::records::ActionRow;
+use crate::rules;
 use crate::structure;
 use crate::variables::{self, EXECUTION, EXECUTION_ID, PIPELINE, Reference, Unresolved};
 
-/// An action of an execution.
-#[derive(Clone, Copy)]
+/// An action of an execution, or a rule in the form of one.
 pub struct Scope<'a> {
     /// The declaration that the execution runs.
     pub pipeline: &'a cp::PipelineDeclaration,
     /// The execution.
     pub execution: &'a Execution,
     /// The action.
-    pub action: &'a cp::ActionDeclaration,
+    pub action: Cow<'a, cp::ActionDeclaration>,
 }
 
 /// The configuration cannot be given its values.
@@ -44,7 +44,19 @@ impl<'a> Scope<'a> {
     ) -> Option<Self> {
         let stage = pipeline.stages.iter().find(|s| s.name == stage)?;
         let action = stage.actions.iter().find(|a| a.name == action)?;
-        Some(Self { pipeline, execution, action })
+        Some(Self { pipeline, execution, action: Cow::Borrowed(action) })
+    }
+
+    /// The rule of that name in that condition of that stage.
+    pub fn of_rule(
+        pipeline: &'a cp::PipelineDeclaration,
+        execution: &'a Execution,
+        stage: &str,
+        moment: Moment,
+        rule: &str,
+    ) -> Option<Self> {
+        let rule = structure::rule(pipeline, stage, moment, rule)?;
+        Some(Self { pipeline, execution, action: Cow::Owned(rules::as_action(rule)) })
     }
 
     /// The configuration with its variables replaced.
@@ -70,8 +82,7 @@ impl<'a> Scope<'a> {
                     let named = |a: &&cp::ActionDeclaration| a.namespace.as_deref() == Some(namespace);
                     Some((&stage.name, &stage.actions.iter().find(named)?.name))
                 })?;
-                let visit = self.execution.visits.iter().find(|visit| visit.stage == *stage)?;
-                visit.actions.get(giver)?.output.variables.get(key).map(Cow::from)
+                self.execution.made(stage, giver)?.variables.get(key).map(Cow::from)
             }
         }
     }
@@ -79,8 +90,7 @@ impl<'a> Scope<'a> {
     /// Where the input artifacts lie, in the order of the declaration. One that was not made is left out.
     pub fn inputs(&self) -> Vec<(String, Artifact)> {
         let made = |name: &str| {
-            let mut runs = self.execution.visits.iter().flat_map(|visit| visit.actions.values());
-            runs.find_map(|run| run.output.artifacts.get(name)).cloned()
+            self.execution.outputs().find_map(|(.., output)| output.artifacts.get(name)).cloned()
         };
         let names = self.action.input_artifacts.iter().flatten().map(|input| &input.name);
         names.filter_map(|name| Some((name.clone(), made(name)?))).collect()
@@ -102,7 +112,7 @@ impl<'a> Scope<'a> {
 
     /// The run as lists show it.
     pub fn row(&self, stage: &str, run: &ActionRun) -> ActionRow {
-        let mut action = self.action.clone();
+        let mut action = (*self.action).clone();
         let mut resolved = self.configuration().ok();
         if let Some(kind) = catalog::find(&action.action_type_id) {
             let shown = action.configuration.iter_mut().flatten().chain(resolved.iter_mut().flatten());

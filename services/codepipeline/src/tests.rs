@@ -1,5 +1,6 @@
 //! The service in process, beside fakes of the services that it calls.
 mod cases;
+mod conditions;
 mod crash;
 mod fakes;
 mod sources;

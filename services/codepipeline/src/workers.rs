@@ -12,7 +12,7 @@ use crate::desk::{Ask, Desk};
 use crate::engine;
 use crate::error::Error;
 use crate::records::{
-    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, Saved,
+    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, RuleRow, Saved,
 };
 use crate::start::{self, Wish};
 
@@ -77,7 +77,9 @@ impl Executions {
                 };
                 let Some(saved) = self.desk.store.get::<Saved>(&place.key()).await? else { continue };
                 let state = &saved.value.state;
-                let moving = state.outstanding().next().is_some() || !engine::decide(state, now).is_empty();
+                let moving = state.outstanding().next().is_some()
+                    || state.outstanding_rules().next().is_some()
+                    || !engine::decide(state, now).is_empty();
                 if moving {
                     self.desk.resume(&place).await?;
                 }
@@ -96,9 +98,12 @@ impl Executions {
             let executions = store.list::<ExecutionRow>(key, None, PAGE).await?;
             let actions = store.list::<ActionRow>(key, None, PAGE).await?;
             let definitions = store.list::<Definition>(key, None, PAGE).await?;
-            let done = executions.is_empty() && actions.is_empty() && definitions.is_empty();
+            let rules = store.list::<RuleRow>(key, None, PAGE).await?;
+            let done =
+                executions.is_empty() && actions.is_empty() && rules.is_empty() && definitions.is_empty();
             let batch = executions.iter().fold(Batch::new(), |b, row| b.delete::<ExecutionRow>(&row.key));
             let batch = actions.iter().fold(batch, |b, row| b.delete::<ActionRow>(&row.key));
+            let batch = rules.iter().fold(batch, |b, row| b.delete::<RuleRow>(&row.key));
             let batch = definitions.iter().fold(batch, |b, row| b.delete::<Definition>(&row.key));
             store.commit(if done { batch.delete::<Remains>(key) } else { batch }).await?;
         }

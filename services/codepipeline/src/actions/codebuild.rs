@@ -11,7 +11,8 @@ use crate::catalog::{ActionType, Carrier, Form, Property, Settings, optional, re
 use crate::engine::{Artifact, Output, Progress};
 use crate::job::Job;
 
-const PROPERTIES: &[Property] = &[
+/// What a build may be configured with.
+pub const PROPERTIES: &[Property] = &[
     required("ProjectName", Form::Text),
     optional("PrimarySource", Form::Text),
     optional("BatchEnabled", Form::Only("false", "batch builds are not served yet")),
@@ -41,7 +42,7 @@ const fn action(category: &'static str, timeout: i64) -> ActionType {
 }
 
 /// With several inputs, one of them is named as the primary.
-fn primary(settings: &Settings<'_>) -> Result<(), String> {
+pub fn primary(settings: &Settings<'_>) -> Result<(), String> {
     let inputs: Vec<&str> =
         settings.action.input_artifacts.iter().flatten().map(|input| input.name.as_str()).collect();
     match settings.get("PrimarySource") {
@@ -91,7 +92,8 @@ impl Action for CodeBuild {
     }
 }
 
-async fn run(job: &Job) -> Result<Output, Failed> {
+/// Runs a build and waits for its end.
+pub async fn run(job: &Job) -> Result<Output, Failed> {
     // Before the first look, so that no event falls between.
     let mut events = job.listen();
     let mut shown = job.left().clone();

@@ -2,7 +2,7 @@
 //!
 //! To add one: write a file with an [`ActionType`] and an [`Action`], and name the type in [`TYPES`].
 mod approval;
-mod codebuild;
+pub mod codebuild;
 mod codecommit;
 mod ecr;
 mod ecs;

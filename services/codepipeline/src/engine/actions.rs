@@ -1,33 +1,37 @@
 //! Actions: orders within a stage, their outcomes, and their timeouts.
+use super::conditions::{Standing, standing};
 use super::locks::ending;
 use super::{
-    ActionRun, ActionStatus, Event, Execution, Failure, Kind, Millis, Mode, PlanStage, Progress, StageStatus,
-    State, Status, Visit, Work, retry,
+    ActionRun, ActionStatus, Consequence, Event, Execution, Failure, Kind, Millis, Mode, Moment, PlanStage,
+    Progress, StageStatus, State, Status, Visit, Work, retry, rollback, update,
 };
 use crate::limits;
 
-/// A run that took longer than its action may.
+/// A run that took longer than its action, or its rule, may.
 pub(super) fn expired(state: &State, now: Millis) -> Option<Kind> {
-    state.running().find(|(_, _, action, run)| run.begun.saturating_add(action.timeout) <= now).map(
-        |(_, _, action, run)| {
-            let what = match action.work {
-                Work::Approval => "The approval was not decided",
-                Work::Provider => "The action did not end",
-            };
-            let message = format!("{what} within its timeout of {} minutes", action.timeout / 60_000);
-            Kind::ActionFailed {
-                id: run.id.clone(),
-                failure: Failure { code: "JobFailed".into(), message },
-                progress: Progress::default(),
-                by: None,
-            }
-        },
-    )
+    let actions = state.running().map(|(_, _, action, run)| {
+        let what = match action.work {
+            Work::Approval => "The approval was not decided",
+            Work::Provider => "The action did not end",
+        };
+        (run, action.timeout, what)
+    });
+    let rules = state.running_rules().map(|(.., rule, run)| (run, rule.timeout, "The rule was not met"));
+    let (run, timeout, what) =
+        actions.chain(rules).find(|(run, timeout, _)| run.begun.saturating_add(*timeout) <= now)?;
+    let message = format!("{what} within its timeout of {} minutes", timeout / 60_000);
+    Some(Kind::ActionFailed {
+        id: run.id.clone(),
+        failure: Failure { code: "JobFailed".into(), message },
+        progress: Progress::default(),
+        by: None,
+    })
 }
 
 /// The next thing that some execution does in the stage where it stands.
 pub(super) fn next(state: &State) -> Option<Kind> {
-    state.executions.iter().filter(|e| e.status == Status::InProgress).find_map(|e| advance(state, e))
+    let moving = |e: &&Execution| e.status == Status::InProgress && !update::outdated(state, e);
+    state.executions.iter().filter(moving).find_map(|e| advance(state, e))
 }
 
 fn advance(state: &State, execution: &Execution) -> Option<Kind> {
@@ -36,19 +40,42 @@ fn advance(state: &State, execution: &Execution) -> Option<Kind> {
         return done.then(|| ending(execution, StageStatus::Succeeded, Status::Succeeded));
     };
     let stage = state.stage_of(execution)?;
-    let ended = |status, then| Some(ending(execution, status, then));
     match visit.status {
-        StageStatus::InProgress if failed(visit) => match retry::automatic(visit, stage) {
+        StageStatus::InProgress => within(execution, visit, stage),
+        StageStatus::Failed => rollback::automatic(state, execution, visit, stage)
+            .or_else(|| Some(ending(execution, StageStatus::Failed, Status::Failed))),
+        _ => None,
+    }
+}
+
+/// The way through a stage: its entry condition, its actions, what it says of their success or failure.
+fn within(execution: &Execution, visit: &Visit, stage: &PlanStage) -> Option<Kind> {
+    let ended = |status, then| Some(ending(execution, status, then));
+    let fail = || ended(StageStatus::Failed, Status::Failed);
+    let succeed = || ended(StageStatus::Succeeded, Status::Succeeded);
+    match standing(execution, visit, stage, Moment::BeforeEntry) {
+        Standing::None | Standing::Met => {}
+        Standing::Unmet(Consequence::Skip) => return ended(StageStatus::Skipped, Status::Succeeded),
+        Standing::Unmet(_) => return fail(),
+        Standing::Open(next) => return next.map(|kind| *kind),
+    }
+    if failed(visit) {
+        return match retry::automatic(visit, stage) {
             retry::Automatic::Now(mode) => Some(retry::retried(execution, visit, mode, true)),
             retry::Automatic::AfterRunning => None,
-            retry::Automatic::No => ended(StageStatus::Failed, Status::Failed),
-        },
-        StageStatus::InProgress => match pending(visit, stage) {
-            Some(order) => begin(execution, visit, stage, order),
-            None => ended(StageStatus::Succeeded, Status::Succeeded),
-        },
-        StageStatus::Failed => ended(StageStatus::Failed, Status::Failed),
-        _ => None,
+            retry::Automatic::No => match standing(execution, visit, stage, Moment::OnFailure) {
+                Standing::Open(next) => next.map(|kind| *kind),
+                _ => fail(),
+            },
+        };
+    }
+    if let Some(order) = pending(visit, stage) {
+        return begin(execution, visit, stage, order);
+    }
+    match standing(execution, visit, stage, Moment::OnSuccess) {
+        Standing::None | Standing::Met => succeed(),
+        Standing::Unmet(_) => fail(),
+        Standing::Open(next) => next.map(|kind| *kind),
     }
 }
 
@@ -73,13 +100,13 @@ fn begin(execution: &Execution, visit: &Visit, stage: &PlanStage, order: i32) ->
         execution: execution.id.clone(),
         stage: stage.name.clone(),
         action: action.name.clone(),
-        id: run_id(execution, &stage.name, &action.name),
+        id: run_id(execution, &[&stage.name, &action.name]),
     })
 }
 
 /// The id of a run follows from what it is a run of, so that a decision taken again names it the same.
-fn run_id(execution: &Execution, stage: &str, action: &str) -> String {
-    let name = format!("{}/{stage}/{action}/{}", execution.id, execution.retries);
+pub(super) fn run_id(execution: &Execution, what: &[&str]) -> String {
+    let name = format!("{}/{}/{}", execution.id, what.join("/"), execution.retries);
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
@@ -89,16 +116,7 @@ pub(super) fn apply(state: &mut State, event: &Event) {
         Kind::ActionStarted { execution, stage, action, id } => {
             let Some(execution) = state.execution_mut(execution) else { return };
             let Some(visit) = execution.visits.last_mut().filter(|v| v.stage == *stage) else { return };
-            visit.actions.entry(action.clone()).or_insert_with(|| ActionRun {
-                id: id.clone(),
-                status: ActionStatus::InProgress,
-                begun: at,
-                updated: at,
-                by: None,
-                progress: Progress::default(),
-                failure: None,
-                output: Default::default(),
-            });
+            visit.actions.entry(action.clone()).or_insert_with(|| ActionRun::new(id, at));
             execution.updated = at;
         }
         Kind::ActionProgressed { id, progress } => {
@@ -119,6 +137,14 @@ pub(super) fn apply(state: &mut State, event: &Event) {
             run.by.clone_from(by);
         }),
         Kind::ActionAbandoned { id } => change(state, id, at, |run| run.status = ActionStatus::Abandoned),
+        Kind::Rested { id, until, progress } => change(state, id, at, |run| {
+            run.rest = Some(*until);
+            run.progress.merge(progress);
+        }),
+        Kind::Woken { id } => change(state, id, at, |run| {
+            run.rest = None;
+            run.wakes += 1;
+        }),
         _ => {}
     }
 }
@@ -127,7 +153,7 @@ pub(super) fn apply(state: &mut State, event: &Event) {
 fn change(state: &mut State, id: &str, at: Millis, how: impl FnOnce(&mut ActionRun)) {
     for execution in &mut state.executions {
         let Some(visit) = execution.visits.last_mut() else { continue };
-        let Some(run) = visit.actions.values_mut().find(|run| run.id == id) else { continue };
+        let Some(run) = visit.run_mut(id) else { continue };
         if run.status == ActionStatus::InProgress {
             how(run);
             run.updated = at;

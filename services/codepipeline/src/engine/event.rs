@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Failure, Millis, Mode, Output, Override, Plan, Progress, RetryMode, StageStatus, Status, Trigger,
+    ConditionStatus, Failure, Millis, Mode, Moment, Output, Override, Plan, Progress, RetryMode, Rollback,
+    StageStatus, Status, Trigger,
 };
 
 /// One entry of a pipeline's stream.
@@ -43,6 +44,17 @@ pub enum Kind {
         /// Revisions to take instead of the sources' own.
         overrides: Vec<Override>,
     },
+    /// A stage is rolled back: an execution was started that stands before it, with what another had there.
+    RolledBack {
+        /// Its id.
+        execution: String,
+        /// By what.
+        trigger: Trigger,
+        /// The pipeline variables of the other.
+        variables: BTreeMap<String, String>,
+        /// Which stage, to what.
+        rollback: Box<Rollback>,
+    },
     /// A newer execution arrived at the same entry.
     Superseded {
         /// The one that ends.
@@ -67,6 +79,57 @@ pub enum Kind {
         action: String,
         /// The id of this run of it: the token of everything done for it.
         id: String,
+    },
+    /// A rule is to run: the intent, as for an action. The events of the run's course are those of an action's.
+    RuleStarted {
+        /// Of which execution.
+        execution: String,
+        /// In which stage.
+        stage: String,
+        /// Of which of its conditions.
+        moment: Moment,
+        /// Its name.
+        rule: String,
+        /// The id of this run of it.
+        id: String,
+    },
+    /// A running rule has nothing to do before an instant.
+    Rested {
+        /// The run's id.
+        id: String,
+        /// The instant.
+        until: Millis,
+        /// What it shows meanwhile.
+        progress: Progress,
+    },
+    /// The instant has come: the rule runs on.
+    Woken {
+        /// The run's id.
+        id: String,
+    },
+    /// A condition was decided.
+    ConditionEnded {
+        /// Of which execution.
+        execution: String,
+        /// In which stage.
+        stage: String,
+        /// Which condition.
+        moment: Moment,
+        /// How.
+        status: ConditionStatus,
+    },
+    /// Somebody let an execution pass a condition.
+    ConditionOverridden {
+        /// Which.
+        execution: String,
+        /// In which stage.
+        stage: String,
+        /// Which condition.
+        moment: Moment,
+        /// By whom: an ARN.
+        by: String,
+        /// The condition had failed, and the execution with it: it goes on.
+        resumes: bool,
     },
     /// A running action has something to show or to remember.
     ActionProgressed {

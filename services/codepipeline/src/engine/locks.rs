@@ -2,7 +2,7 @@
 //!
 //! A lock belongs to a stage's name, so that an execution of an older version and one of the current version contend
 //! for it too. PARALLEL executions take no part.
-use super::{Execution, Kind, Millis, Mode, Place, StageStatus, State, Status, Visit, transitions};
+use super::{Execution, Kind, Millis, Mode, Place, StageStatus, State, Status, Visit, rollback, transitions};
 
 /// The execution that holds a stage: it stands there and has not ended, or has ended while some of its actions run.
 pub(super) fn holder<'a>(state: &'a State, stage: &str) -> Option<&'a Execution> {
@@ -22,7 +22,8 @@ pub fn waiting<'a>(state: &'a State, stage: &str) -> Vec<&'a Execution> {
         .filter(|e| e.active() && e.mode != Mode::Parallel && matches!(e.place, Place::Before(_)))
         .filter(|e| state.stage_of(e).is_some_and(|s| s.name == stage))
         .collect();
-    waiting.sort_by_key(|e| e.arrival);
+    // A rollback goes first.
+    waiting.sort_by_key(|e| (e.rollback.is_none(), e.arrival));
     waiting
 }
 
@@ -40,7 +41,7 @@ pub(super) fn next(state: &State) -> Option<Kind> {
 fn entrance(state: &State, execution: &Execution) -> Option<Kind> {
     let stage = &state.stage_of(execution)?.name;
     let free = execution.mode == Mode::Parallel
-        || (transitions::enabled(state, stage)
+        || ((transitions::enabled(state, stage) || execution.rollback.is_some())
             && holder(state, stage).is_none()
             && waiting(state, stage).first().is_some_and(|first| first.id == execution.id));
     free.then(|| Kind::Entered { execution: execution.id.clone(), stage: stage.clone() })
@@ -49,7 +50,8 @@ fn entrance(state: &State, execution: &Execution) -> Option<Kind> {
 /// Only between stages, and only by one that arrived at the same entry later.
 fn superseding(state: &State, execution: &Execution) -> Option<Kind> {
     let newest = waiting(state, &state.stage_of(execution)?.name).pop()?;
-    let yields = execution.mode == Mode::Superseded && newest.id != execution.id;
+    let yields =
+        execution.mode == Mode::Superseded && newest.id != execution.id && execution.rollback.is_none();
     yields.then(|| Kind::Superseded { execution: execution.id.clone(), by: newest.id.clone() })
 }
 
@@ -67,6 +69,7 @@ pub(super) fn enter(state: &mut State, id: &str, stage: &str, at: Millis) {
         last_retry_automatic: false,
         since: at,
         actions: Default::default(),
+        conditions: Default::default(),
     });
     // PARALLEL executions share no stage, so that none of them is the latest in one.
     if execution.mode != Mode::Parallel {
@@ -75,7 +78,7 @@ pub(super) fn enter(state: &mut State, id: &str, stage: &str, at: Millis) {
     }
 }
 
-/// A stage ended. An execution that succeeded in it stands before the next; any other stays, to be retried.
+/// A stage ended. An execution that is through with it stands before the next; any other stays, to be retried.
 pub(super) fn leave(state: &mut State, id: &str, stage: &str, status: StageStatus, at: Millis) {
     let arrival = state.arrivals + 1;
     let stages =
@@ -85,10 +88,14 @@ pub(super) fn leave(state: &mut State, id: &str, stage: &str, status: StageStatu
     let Some(visit) = execution.visits.last_mut().filter(|visit| visit.stage == stage) else { return };
     visit.status = status;
     execution.updated = at;
-    if status == StageStatus::Succeeded {
-        execution.place = if index + 1 < stages { Place::Before(index + 1) } else { Place::Done };
+    if matches!(status, StageStatus::Succeeded | StageStatus::Skipped) {
+        let last = index + 1 >= stages || execution.rollback.is_some();
+        execution.place = if last { Place::Done } else { Place::Before(index + 1) };
         execution.arrival = arrival;
         state.arrivals = arrival;
+    }
+    if status == StageStatus::Succeeded {
+        rollback::remember(state, id, stage);
     }
 }
 

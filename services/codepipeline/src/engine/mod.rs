@@ -3,7 +3,7 @@
 //!
 //! - [`State::apply`] folds one [`Event`] in; it is the only thing replayed, so it never decides.
 //! - [`decide`] says what follows from a state at an instant. It is pure, and may change between releases.
-//! - [`State::outstanding`] lists the actions that should be running.
+//! - [`State::outstanding`] and [`State::outstanding_rules`] list the actions and rules that should be running.
 //!
 //! A module per concern holds its three parts together: what a caller may ask for (`request`), what follows (`next`),
 //! and how it is folded in (`apply`).
@@ -11,10 +11,13 @@
 //! Locks are not stored. A stage is held by the execution that stands in it, so that no lock can outlive its holder.
 mod actions;
 mod approvals;
+mod conditions;
 mod event;
+mod execution;
 mod locks;
 mod plan;
 mod retry;
+mod rollback;
 mod starting;
 mod state;
 mod stop;
@@ -26,14 +29,16 @@ mod why;
 mod tests;
 
 pub use approvals::Verdict;
+pub use conditions::{Condition, ConditionStatus, UNMET, request as pass};
 pub use event::{Event, Kind};
+pub use execution::{Execution, Override, Place, StageStatus, Status, Stop, Trigger, Visit};
 pub use locks::waiting;
-pub use plan::{Plan, PlanAction, PlanStage, RetryMode, Work};
+pub use plan::{Consequence, Moment, Plan, PlanAction, PlanCondition, PlanRule, PlanStage, RetryMode, Work};
 pub use retry::request as retry;
+pub use rollback::{Made, Rollback, Target, request as roll_back};
 pub use starting::{Start, request as start};
 pub use state::{
-    ActionRun, ActionStatus, Artifact, Execution, Failure, Gate, Millis, Mode, Output, Override, Place,
-    Progress, Revision, StageStatus, State, Status, Stop, Trigger, Visit,
+    ActionRun, ActionStatus, Artifact, Failure, Gate, Millis, Mode, Output, Progress, Revision, State,
 };
 pub use stop::request as stop;
 pub use transitions::{close, open};
@@ -62,8 +67,10 @@ pub fn decide(state: &State, now: Millis) -> Vec<Event> {
 /// The one next thing. The order is part of the rules: what ends comes before what begins.
 fn next(state: &State, now: Millis) -> Option<Kind> {
     actions::expired(state, now)
+        .or_else(|| conditions::woken(state, now))
         .or_else(|| stop::next(state))
         .or_else(|| update::next(state))
+        .or_else(|| conditions::next(state))
         .or_else(|| actions::next(state))
         .or_else(|| locks::next(state))
 }

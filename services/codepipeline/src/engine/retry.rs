@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::{
     ActionRun, ActionStatus, Execution, Kind, Millis, Mode, Place, PlanStage, RetryMode, StageStatus, State,
-    Status, Visit, starting,
+    Status, Visit, conditions, rollback, starting,
 };
 use crate::error::Error;
 
@@ -31,6 +31,9 @@ pub fn request(state: &State, id: &str, stage: &str, mode: RetryMode) -> Result<
     }
     if mode == RetryMode::AllActions && visit.busy() {
         return not("actions of it are in progress; retry FAILED_ACTIONS, or wait for them");
+    }
+    if rollback::pending(state, stage) {
+        return not("it is being rolled back");
     }
     starting::room(state)?;
     Ok(retried(execution, visit, mode, false))
@@ -71,6 +74,7 @@ pub(super) fn apply(state: &mut State, id: &str, stage: &str, mode: RetryMode, a
     let runs = std::mem::take(&mut visit.actions);
     let (gone, kept) = runs.into_iter().partition(|(_, run)| again(run.status));
     visit.actions = kept;
+    conditions::retried(visit, mode);
     visit.status = StageStatus::InProgress;
     visit.since = at;
     visit.last_retry_automatic = automatic;

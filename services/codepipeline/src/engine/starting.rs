@@ -67,6 +67,7 @@ pub(super) fn apply(
         stop: None,
         superseded_by: None,
         retries: 0,
+        rollback: None,
         visits: Vec::new(),
     });
 }

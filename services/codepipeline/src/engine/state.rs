@@ -3,8 +3,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Kind, Plan, PlanAction, PlanStage, Work};
-use super::{actions, locks, retry, starting, stop, transitions, update};
+use super::{ConditionStatus, StageStatus};
+use super::{
+    Event, Execution, Kind, Moment, Place, Plan, PlanAction, PlanRule, PlanStage, Status, Visit, Work,
+};
+use super::{actions, conditions, locks, retry, rollback, starting, stop, transitions, update};
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
@@ -32,6 +35,9 @@ pub struct State {
     /// has not run again: it is still what is shown of it.
     #[serde(default)]
     pub before: BTreeMap<String, BTreeMap<String, ActionRun>>,
+    /// What a stage that rolls itself back would go back to, by stage: the last execution that succeeded in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, rollback::Target>,
     /// In the order in which they were started.
     pub executions: Vec<Execution>,
     /// Executions started so far.
@@ -65,136 +71,6 @@ pub struct Gate {
     pub reason: Option<String>,
 }
 
-/// One run through the pipeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Execution {
-    /// A UUID.
-    pub id: String,
-    /// Its number within the pipeline: later ones are greater.
-    pub number: u64,
-    /// The version of the pipeline that it runs.
-    pub version: i32,
-    /// The mode that it was started in, which it keeps.
-    pub mode: Mode,
-    /// What started it.
-    pub trigger: Trigger,
-    /// Pipeline variables.
-    pub variables: BTreeMap<String, String>,
-    /// Revisions asked for at the start.
-    pub overrides: Vec<Override>,
-    /// How it stands.
-    pub status: Status,
-    /// Where it stands.
-    pub place: Place,
-    /// When it came to where it stands, counted over the pipeline.
-    pub arrival: u64,
-    /// When it started.
-    pub begun: Millis,
-    /// When it last changed.
-    pub updated: Millis,
-    /// Somebody asked it to stop.
-    pub stop: Option<Stop>,
-    /// The newer execution that took its place.
-    pub superseded_by: Option<String>,
-    /// Retries of its stages: AWS's execution attempt is one more.
-    pub retries: u32,
-    /// The stages that it entered, in order.
-    pub visits: Vec<Visit>,
-}
-
-/// Why an execution started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trigger {
-    /// AWS's trigger type, as in `StartPipelineExecution`.
-    pub kind: String,
-    /// An ARN mostly.
-    pub detail: String,
-}
-
-/// A source revision that was asked for at the start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// The source action.
-    pub action: String,
-    /// AWS's revision type, as in `COMMIT_ID`.
-    pub kind: String,
-    /// The revision.
-    pub value: String,
-}
-
-/// A request to stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Running actions are not waited for.
-    pub abandon: bool,
-    /// In the caller's words.
-    pub reason: Option<String>,
-}
-
-/// How an execution stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Status {
-    /// Moving or waiting.
-    InProgress,
-    /// Its running actions are the last.
-    Stopping,
-    /// Stopped on request.
-    Stopped,
-    /// Through the last stage.
-    Succeeded,
-    /// An action failed.
-    Failed,
-    /// A newer one took its place.
-    Superseded,
-    /// The pipeline was updated under it.
-    Cancelled,
-}
-
-/// Where an execution stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
-    /// Before a stage, by its index.
-    Before(usize),
-    /// In a stage, by its index.
-    In(usize),
-    /// Past the last.
-    Done,
-}
-
-/// An execution's time in a stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Visit {
-    /// The stage.
-    pub stage: String,
-    /// How it stands.
-    pub status: StageStatus,
-    /// Retries that somebody asked for.
-    pub manual_retries: u32,
-    /// Retries by the stage's configuration.
-    pub auto_retries: u32,
-    /// The last retry was automatic.
-    pub last_retry_automatic: bool,
-    /// When the stage was entered or last retried.
-    pub since: Millis,
-    /// The last run of each action that has started, by name.
-    pub actions: BTreeMap<String, ActionRun>,
-}
-
-/// How a stage stands for an execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StageStatus {
-    /// Actions run or are about to.
-    InProgress,
-    /// All succeeded.
-    Succeeded,
-    /// One failed.
-    Failed,
-    /// Stopped on request.
-    Stopped,
-    /// The pipeline was updated under it.
-    Cancelled,
-}
-
 /// One run of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRun {
@@ -214,6 +90,16 @@ pub struct ActionRun {
     pub failure: Option<Failure>,
     /// What it made.
     pub output: Output,
+    /// It has nothing to do before this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Millis>,
+    /// How often it went on after a rest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wakes: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How a run of an action stands.
@@ -307,13 +193,21 @@ impl State {
             Kind::Started { execution, trigger, variables, overrides } => {
                 starting::apply(self, execution, trigger, variables, overrides, at);
             }
+            Kind::RolledBack { execution, trigger, variables, rollback } => {
+                rollback::apply(self, execution, trigger, variables, rollback, at);
+            }
             Kind::Superseded { execution, by } => locks::supersede(self, execution, by, at),
             Kind::Entered { execution, stage } => locks::enter(self, execution, stage, at),
             Kind::ActionStarted { .. }
             | Kind::ActionProgressed { .. }
             | Kind::ActionSucceeded { .. }
             | Kind::ActionFailed { .. }
-            | Kind::ActionAbandoned { .. } => actions::apply(self, event),
+            | Kind::ActionAbandoned { .. }
+            | Kind::Rested { .. }
+            | Kind::Woken { .. } => actions::apply(self, event),
+            Kind::RuleStarted { .. } | Kind::ConditionEnded { .. } | Kind::ConditionOverridden { .. } => {
+                conditions::apply(self, event)
+            }
             Kind::StageEnded { execution, stage, status } => {
                 locks::leave(self, execution, stage, *status, at)
             }
@@ -335,9 +229,21 @@ impl State {
         self.running().filter(|(_, _, action, _)| action.work == Work::Provider)
     }
 
+    /// The rules that should be running, likewise.
+    pub fn outstanding_rules(
+        &self,
+    ) -> impl Iterator<Item = (&Execution, &Visit, Moment, &PlanRule, &ActionRun)> {
+        self.running_rules().filter(|(.., run)| run.rest.is_none())
+    }
+
     /// The next instant at which time alone changes something.
     pub fn deadline(&self) -> Option<Millis> {
-        self.running().map(|(_, _, action, run)| run.begun.saturating_add(action.timeout)).min()
+        let actions = self.running().map(|(_, _, action, run)| run.begun.saturating_add(action.timeout));
+        let rules = self.running_rules().map(|(.., rule, run)| {
+            let timeout = run.begun.saturating_add(rule.timeout);
+            run.rest.map_or(timeout, |rest| rest.min(timeout))
+        });
+        actions.chain(rules).min()
     }
 
     /// Actions in progress, approvals among them.
@@ -349,6 +255,23 @@ impl State {
             let runs = visit.into_iter().flat_map(|visit| visit.actions.iter().map(move |run| (visit, run)));
             runs.filter(|(_, (_, run))| run.status == ActionStatus::InProgress)
                 .filter_map(move |(visit, (name, run))| Some((execution, visit, plan?.action(name)?, run)))
+        })
+    }
+
+    /// Rules in progress, those that rest among them.
+    pub(super) fn running_rules(
+        &self,
+    ) -> impl Iterator<Item = (&Execution, &Visit, Moment, &PlanRule, &ActionRun)> {
+        self.executions.iter().flat_map(move |execution| {
+            let visit = execution.visits.last().filter(|visit| !visit.conditions.is_empty());
+            let plan = visit.and_then(|v| Some(self.plans.get(&execution.version)?.stage(&v.stage)?.1));
+            let runs = visit.into_iter().flat_map(|visit| visit.rules().map(move |rule| (visit, rule)));
+            runs.filter(|(_, (_, _, run))| run.status == ActionStatus::InProgress).filter_map(
+                move |(visit, (moment, name, run))| {
+                    let rules = &plan?.conditions.get(&moment)?.rules;
+                    Some((execution, visit, moment, rules.iter().find(|rule| rule.name == name)?, run))
+                },
+            )
         })
     }
 
@@ -376,6 +299,16 @@ impl State {
         })
     }
 
+    /// The run of a rule of this id, with where it stands.
+    pub fn rule(&self, id: &str) -> Option<(&Execution, &Visit, Moment, &str, &ActionRun)> {
+        self.executions.iter().find_map(|execution| {
+            execution.visits.iter().find_map(|visit| {
+                let (moment, name, run) = visit.rules().find(|(.., run)| run.id == id)?;
+                Some((execution, visit, moment, name, run))
+            })
+        })
+    }
+
     /// What is shown of a stage: the execution that last entered it, and its time in there.
     pub fn shown(&self, stage: &str) -> Option<(&Execution, &Visit)> {
         let execution = self.execution(self.latest.get(stage)?)?;
@@ -390,7 +323,8 @@ impl State {
 
     /// Whether the run of this id is in progress.
     pub fn is_running(&self, id: &str) -> bool {
-        self.run(id).is_some_and(|(.., run)| run.status == ActionStatus::InProgress)
+        let run = self.run(id).map(|(.., run)| run).or_else(|| self.rule(id).map(|(.., run)| run));
+        run.is_some_and(|run| run.status == ActionStatus::InProgress)
     }
 
     /// The stage that an execution stands in or before.
@@ -421,27 +355,21 @@ impl State {
     }
 }
 
-impl Execution {
-    /// Not ended.
-    pub fn active(&self) -> bool {
-        matches!(self.status, Status::InProgress | Status::Stopping)
-    }
-
-    /// Some action of it runs. Outlives [`Execution::active`] where one of several parallel actions failed.
-    pub fn busy(&self) -> bool {
-        self.visits.last().is_some_and(Visit::busy)
-    }
-
-    /// The visit of the stage that it stands in.
-    pub(super) fn visit(&self) -> Option<&Visit> {
-        matches!(self.place, Place::In(_)).then(|| self.visits.last()).flatten()
-    }
-}
-
-impl Visit {
-    /// Some action of it runs.
-    pub fn busy(&self) -> bool {
-        self.actions.values().any(|run| run.status == ActionStatus::InProgress)
+impl ActionRun {
+    /// One that has just started.
+    pub(super) fn new(id: &str, at: Millis) -> Self {
+        Self {
+            id: id.into(),
+            status: ActionStatus::InProgress,
+            begun: at,
+            updated: at,
+            by: None,
+            progress: Progress::default(),
+            failure: None,
+            output: Output::default(),
+            rest: None,
+            wakes: 0,
+        }
     }
 }
 
@@ -477,6 +405,9 @@ names! {
     Status: InProgress = "InProgress", Stopping = "Stopping", Stopped = "Stopped", Succeeded = "Succeeded",
         Failed = "Failed", Superseded = "Superseded", Cancelled = "Cancelled";
     StageStatus: InProgress = "InProgress", Succeeded = "Succeeded", Failed = "Failed", Stopped = "Stopped",
-        Cancelled = "Cancelled";
+        Cancelled = "Cancelled", Skipped = "Skipped";
+    ConditionStatus: InProgress = "InProgress", Failed = "Failed", Errored = "Errored", Succeeded = "Succeeded",
+        Cancelled = "Cancelled", Abandoned = "Abandoned", Overridden = "Overridden";
+    Moment: BeforeEntry = "beforeEntry", OnSuccess = "onSuccess", OnFailure = "onFailure";
     ActionStatus: InProgress = "InProgress", Succeeded = "Succeeded", Failed = "Failed", Abandoned = "Abandoned";
 }

@@ -1,6 +1,6 @@
 //! StopPipelineExecution: wait for the running actions, or abandon them.
 use super::locks::ending;
-use super::{ActionStatus, Kind, Millis, StageStatus, State, Status, Stop};
+use super::{ActionStatus, ConditionStatus, Kind, Millis, StageStatus, State, Status, Stop, conditions};
 use crate::error::Error;
 
 /// Somebody asks an execution to stop.
@@ -16,19 +16,21 @@ pub fn request(state: &State, id: &str, abandon: bool, reason: Option<String>) -
     }
 }
 
-/// What a stopping execution still has to do.
+/// What a stopping execution still has to do. What a condition would say of it no longer matters.
 pub(super) fn next(state: &State) -> Option<Kind> {
     state.executions.iter().filter(|e| e.status == Status::Stopping).find_map(|execution| {
+        let abandon = execution.stop.as_ref().is_some_and(|stop| stop.abandon);
+        let condition = if abandon { ConditionStatus::Abandoned } else { ConditionStatus::Cancelled };
+        if let Some(cut) = conditions::cut(execution, condition) {
+            return Some(cut);
+        }
         let running = execution
             .visits
             .last()
             .and_then(|visit| visit.actions.values().find(|run| run.status == ActionStatus::InProgress));
         match running {
             None => Some(ending(execution, StageStatus::Stopped, Status::Stopped)),
-            Some(run) if execution.stop.as_ref().is_some_and(|stop| stop.abandon) => {
-                Some(Kind::ActionAbandoned { id: run.id.clone() })
-            }
-            Some(_) => None,
+            Some(run) => abandon.then(|| Kind::ActionAbandoned { id: run.id.clone() }),
         }
     })
 }

@@ -1,4 +1,5 @@
 //! Cases through [`check`].
+mod rules;
 mod schedules;
 
 use super::*;
@@ -71,6 +72,23 @@ impl Bench {
         self.put(Kind::ActionFailed { id, failure, progress: Progress::default(), by: None });
     }
 
+    /// Ends the running rule of this name: met, or not for this reason.
+    fn rule(&mut self, name: &str, end: Result<(), &str>) {
+        let found = self.state.running_rules().find(|(.., rule, _)| rule.name == name);
+        let id = found.unwrap_or_else(|| panic!("{name} does not run:\n{}", self.show())).4.id.clone();
+        self.put(match end {
+            Ok(()) => Kind::ActionSucceeded { id, output: Output::default(), by: None },
+            Err(code) => {
+                let failure = Failure { code: code.into(), message: "no".into() };
+                Kind::ActionFailed { id, failure, progress: Progress::default(), by: None }
+            }
+        });
+    }
+
+    fn why(&self, id: &str) -> String {
+        why::summary(&self.state, self.state.execution(id).unwrap()).unwrap_or_default()
+    }
+
     /// One line an execution: its status, where it stands, and the actions of that stage.
     fn show(&self) -> String {
         let mut lines = Vec::new();
@@ -81,9 +99,12 @@ impl Bench {
                 Place::In(_) => format!("in {stage}"),
                 Place::Done => "done".into(),
             };
-            let runs = e.visits.last().filter(|_| matches!(e.place, Place::In(_)));
-            let runs = runs.into_iter().flat_map(|v| &v.actions);
-            let runs: Vec<String> = runs.map(|(name, run)| format!("{name}:{}", run.status.name())).collect();
+            let visit = e.visits.last().filter(|_| matches!(e.place, Place::In(_)));
+            let runs = visit.into_iter().flat_map(|v| &v.actions);
+            let mut runs: Vec<String> =
+                runs.map(|(name, run)| format!("{name}:{}", run.status.name())).collect();
+            let conditions = visit.into_iter().flat_map(|visit| &visit.conditions);
+            runs.extend(conditions.map(|(moment, c)| format!("{}={}", moment.name(), c.status.name())));
             lines.push(
                 format!("{} {} {place} {}", e.id, e.status.name(), runs.join(" ")).trim_end().to_owned(),
             );
@@ -101,10 +122,30 @@ fn plan(text: &str) -> Plan {
         let (name, order) = word.split_once('@').unwrap_or((word, "1"));
         PlanAction { name: name.into(), order: order.parse().unwrap(), work, timeout: 60 * MINUTE }
     };
+    // `in:`, `out:` and `bad:` for conditions: a result and its rules.
+    let condition = |word: &str| {
+        let (moment, rest) = word.split_once(':')?;
+        let (result, rules) = rest.split_once('=')?;
+        let moment = match moment {
+            "in" => Moment::BeforeEntry,
+            "out" => Moment::OnSuccess,
+            _ => Moment::OnFailure,
+        };
+        let result = match result {
+            "SKIP" => Consequence::Skip,
+            "ROLLBACK" => Consequence::Rollback,
+            _ => Consequence::Fail,
+        };
+        let rule = |name: &str| PlanRule { name: name.into(), timeout: 60 * MINUTE };
+        Some((moment, PlanCondition { result, rules: rules.split(',').map(rule).collect() }))
+    };
+    let plain = |word: &&str| !matches!(*word, "retry" | "rollback") && !word.contains(':');
     let stage = |(index, text): (usize, &str)| PlanStage {
         name: format!("S{index}"),
-        actions: text.split_whitespace().filter(|w| *w != "retry").map(action).collect(),
+        actions: text.split_whitespace().filter(plain).map(action).collect(),
         auto_retry: text.contains("retry").then_some(RetryMode::FailedActions),
+        auto_rollback: text.split_whitespace().any(|word| word == "rollback"),
+        conditions: text.split_whitespace().filter_map(condition).collect(),
     };
     Plan { stages: text.split('|').enumerate().map(stage).collect() }
 }

@@ -1,6 +1,6 @@
 //! A pipeline's definition, and what a new one does to executions of the old.
 use super::locks::ending;
-use super::{FORMAT, Kind, Mode, Plan, StageStatus, State, Status};
+use super::{ConditionStatus, Execution, FORMAT, Kind, Mode, Plan, StageStatus, State, Status, conditions};
 
 /// A pipeline is created or updated.
 pub fn define(version: i32, mode: Mode, plan: Plan) -> Kind {
@@ -10,11 +10,17 @@ pub fn define(version: i32, mode: Mode, plan: Plan) -> Kind {
 /// Executions of an older version are cancelled: those that wait at once, the others when their running actions have
 /// finished. PARALLEL ones finish on their old definition.
 pub(super) fn next(state: &State) -> Option<Kind> {
-    let outdated = |e: &&super::Execution| {
-        e.status == Status::InProgress && e.mode != Mode::Parallel && e.version != state.version && !e.busy()
-    };
-    let execution = state.executions.iter().find(outdated)?;
-    Some(ending(execution, StageStatus::Cancelled, Status::Cancelled))
+    let outdated = |e: &&Execution| e.status == Status::InProgress && outdated(state, e);
+    state.executions.iter().filter(outdated).find_map(|execution| {
+        let cancelled = || ending(execution, StageStatus::Cancelled, Status::Cancelled);
+        let cut = conditions::cut(execution, ConditionStatus::Cancelled);
+        cut.or_else(|| (!execution.busy()).then(cancelled))
+    })
+}
+
+/// The pipeline was updated under an execution, which therefore begins nothing any more.
+pub(super) fn outdated(state: &State, execution: &Execution) -> bool {
+    execution.mode != Mode::Parallel && execution.version != state.version
 }
 
 pub(super) fn apply(state: &mut State, version: i32, mode: Mode, plan: &Plan) {
@@ -22,6 +28,8 @@ pub(super) fn apply(state: &mut State, version: i32, mode: Mode, plan: &Plan) {
     state.version = version;
     state.mode = mode;
     state.plans.insert(version, plan.clone());
+    // A stage is rolled back to executions of the current version alone.
+    state.targets.clear();
     // What is said of stages that no longer exist is not said of later ones of the same name.
     let named = |stage: &String| plan.stage(stage).is_some();
     state.gates.retain(|stage, _| named(stage));

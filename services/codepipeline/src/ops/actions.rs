@@ -1,15 +1,15 @@
 //! Runs of actions, their types, and approvals.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
 use store::{PageToken, Row};
 
-use super::{on, page, time};
+use super::{artifacts, on, page, time};
 use crate::actions::TYPES;
 use crate::catalog::{self, Carrier};
 use crate::desk::Ask;
-use crate::engine::{self, ActionStatus, Artifact, Verdict};
+use crate::engine::{self, ActionStatus, Verdict};
 use crate::error::Error;
 use crate::records::{ActionRow, ExecutionRow, arn};
 use crate::{CodePipeline, catalog::OWNER};
@@ -61,17 +61,6 @@ impl CodePipeline {
         rows.retain(|row| before.is_none_or(|before| row.created < before));
         Ok(rows)
     }
-}
-
-fn artifacts(artifacts: &BTreeMap<String, Artifact>) -> Vec<cp::ArtifactDetail> {
-    let detail = |(name, artifact): (&String, &Artifact)| cp::ArtifactDetail {
-        name: Some(name.clone()),
-        s3location: Some(cp::S3Location {
-            bucket: Some(artifact.bucket.clone()),
-            key: Some(artifact.key.clone()),
-        }),
-    };
-    artifacts.iter().map(detail).collect()
 }
 
 fn detail(region: &str, row: ActionRow) -> cp::ActionExecutionDetail {

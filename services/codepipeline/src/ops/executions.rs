@@ -1,4 +1,6 @@
-//! Executions: start, stop, retry, get, list.
+//! Executions: start, stop, get, list.
+use std::collections::BTreeMap;
+
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
 use store::PageToken;
@@ -6,7 +8,7 @@ use store::PageToken;
 use super::{on, page, time};
 use crate::CodePipeline;
 use crate::desk::Ask;
-use crate::engine::{self, Execution, Override, RetryMode, Revision, StageStatus, State};
+use crate::engine::{self, Execution, Override, Revision, StageStatus, State};
 use crate::error::Error;
 use crate::records::{ExecutionRow, Place, Saved};
 use crate::start::{self, Wish};
@@ -17,7 +19,13 @@ const PAGE: usize = 100;
 impl CodePipeline {
     async fn begin(&self, cx: &Cx, input: cp::StartPipelineExecution) -> Result<String, Error> {
         let (place, row) = self.find(cx, &input.name).await?;
-        let variables = input.variables.into_iter().flatten().map(|v| (v.name, v.value)).collect();
+        let mut variables = BTreeMap::new();
+        for variable in input.variables.into_iter().flatten() {
+            if variables.insert(variable.name.clone(), variable.value).is_some() {
+                let message = format!("variables: '{}' is given more than once", variable.name);
+                return Err(Error::Validation(message));
+            }
+        }
         let revision = |r: cp::SourceRevisionOverride| Override {
             action: r.action_name,
             kind: r.revision_type,
@@ -98,10 +106,9 @@ fn status_summary(row: &ExecutionRow, state: &State) -> Option<String> {
 }
 
 /// Its source actions' revisions: (action, artifacts, revision).
-fn revisions(execution: &Execution) -> impl Iterator<Item = (&String, Vec<&String>, &Revision)> {
-    let runs = execution.visits.first().into_iter().flat_map(|visit| &visit.actions);
-    runs.filter_map(|(name, run)| {
-        Some((name, run.output.artifacts.keys().collect(), run.output.revision.as_ref()?))
+fn revisions(execution: &Execution) -> impl Iterator<Item = (&str, Vec<&String>, &Revision)> {
+    execution.outputs().filter_map(|(_, name, output)| {
+        Some((name, output.artifacts.keys().collect(), output.revision.as_ref()?))
     })
 }
 
@@ -110,9 +117,14 @@ fn trigger(execution: &Execution) -> cp::ExecutionTrigger {
     cp::ExecutionTrigger { trigger_type: Some(kind), trigger_detail: Some(detail) }
 }
 
+fn rollback(execution: &Execution) -> Option<cp::PipelineRollbackMetadata> {
+    let target = execution.rollback.as_ref().map(|rollback| rollback.target.clone())?;
+    Some(cp::PipelineRollbackMetadata { rollback_target_pipeline_execution_id: Some(target) })
+}
+
 fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecution {
     let execution = &row.execution;
-    let artifact = |(_, names, revision): (&String, Vec<&String>, &Revision)| {
+    let artifact = |(_, names, revision): (&str, Vec<&String>, &Revision)| {
         names
             .into_iter()
             .map(|name| cp::ArtifactRevision {
@@ -140,15 +152,15 @@ fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecut
         variables: Some(variables).filter(|variables| !variables.is_empty()),
         trigger: Some(trigger(execution)),
         execution_mode: Some(execution.mode.name().into()),
-        execution_type: Some("STANDARD".into()),
-        rollback_metadata: None,
+        execution_type: Some(execution.kind().into()),
+        rollback_metadata: rollback(execution),
     }
 }
 
 fn summary(row: &ExecutionRow, state: &State) -> cp::PipelineExecutionSummary {
     let execution = &row.execution;
-    let revision = |(action, _, revision): (&String, Vec<&String>, &Revision)| cp::SourceRevision {
-        action_name: action.clone(),
+    let revision = |(action, _, revision): (&str, Vec<&String>, &Revision)| cp::SourceRevision {
+        action_name: action.to_owned(),
         revision_id: Some(revision.id.clone()),
         revision_summary: revision.summary.clone(),
         revision_url: revision.url.clone(),
@@ -164,8 +176,8 @@ fn summary(row: &ExecutionRow, state: &State) -> cp::PipelineExecutionSummary {
         trigger: Some(trigger(execution)),
         stop_trigger: stop.map(|stop| cp::StopExecutionTrigger { reason: stop.reason.clone() }),
         execution_mode: Some(execution.mode.name().into()),
-        execution_type: Some("STANDARD".into()),
-        rollback_metadata: None,
+        execution_type: Some(execution.kind().into()),
+        rollback_metadata: rollback(execution),
     }
 }
 
@@ -202,31 +214,6 @@ impl Handle<cp::StopPipelineExecution> for CodePipeline {
         });
         stopped.await?;
         Ok(cp::StopPipelineExecutionOutput { pipeline_execution_id: Some(id.clone()) })
-    }
-}
-
-impl Handle<cp::RetryStageExecution> for CodePipeline {
-    async fn access(&self, cx: &Cx, input: &cp::RetryStageExecution) -> Result<Vec<Access>, Fault> {
-        let stage = format!("{}/{}", input.pipeline_name, input.stage_name);
-        Ok(on(cx, "codepipeline:RetryStageExecution", &stage))
-    }
-
-    async fn handle(
-        &self,
-        cx: &Cx,
-        input: cp::RetryStageExecution,
-    ) -> Result<cp::RetryStageExecutionOutput, Fault> {
-        let (place, _) = self.find(cx, &input.pipeline_name).await?;
-        let id = &input.pipeline_execution_id;
-        let mode = match input.retry_mode.as_str() {
-            "ALL_ACTIONS" => RetryMode::AllActions,
-            _ => RetryMode::FailedActions,
-        };
-        let retried = self.desk.tell(&place, Some(&cx.request_id), |state| {
-            Ok(Ask::of(engine::retry(state, id, &input.stage_name, mode)?, ()))
-        });
-        retried.await?;
-        Ok(cp::RetryStageExecutionOutput { pipeline_execution_id: Some(id.clone()) })
     }
 }
 

@@ -2,13 +2,18 @@
 mod actions;
 mod executions;
 mod pipelines;
+mod rules;
+mod stages;
 mod state;
 mod tags;
 mod transitions;
 
+use std::collections::BTreeMap;
+
+use api::codepipeline as cp;
 use kernel::{Access, Cx, Timestamp};
 
-use crate::engine::Millis;
+use crate::engine::{Artifact, Millis};
 use crate::records::arn;
 
 /// A permission on a pipeline, or on `pipeline/stage` or `pipeline/stage/action`.
@@ -24,4 +29,16 @@ fn time(at: Millis) -> Option<Timestamp> {
 /// How many items a page may have: what was asked for, within AWS's bounds.
 fn page(asked: Option<i32>, most: usize) -> usize {
     asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
+}
+
+/// Artifacts as lists of runs show them.
+fn artifacts(artifacts: &BTreeMap<String, Artifact>) -> Vec<cp::ArtifactDetail> {
+    let detail = |(name, artifact): (&String, &Artifact)| cp::ArtifactDetail {
+        name: Some(name.clone()),
+        s3location: Some(cp::S3Location {
+            bucket: Some(artifact.bucket.clone()),
+            key: Some(artifact.key.clone()),
+        }),
+    };
+    artifacts.iter().map(detail).collect()
 }

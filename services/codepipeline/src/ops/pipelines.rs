@@ -24,7 +24,10 @@ const TRIES: usize = 4;
 fn with_roles(cx: &Cx, action: &'static str, pipeline: &cp::PipelineDeclaration) -> Vec<Access> {
     let mut want = on(cx, action, &pipeline.name);
     let actions = pipeline.stages.iter().flat_map(|stage| &stage.actions);
-    let roles = actions.filter_map(|action| action.role_arn.as_ref()).chain([&pipeline.role_arn]);
+    let roles = actions
+        .filter_map(|action| action.role_arn.as_ref())
+        .chain([&pipeline.role_arn])
+        .chain(structure::roles(pipeline));
     let roles: std::collections::BTreeSet<&String> = roles.collect();
     want.extend(roles.into_iter().map(|role| Access::pass_role(role, PRINCIPAL)));
     want

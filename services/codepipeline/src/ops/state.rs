@@ -5,7 +5,10 @@ use kernel::{Access, Cx, Fault, Handle};
 use super::{on, time};
 use crate::CodePipeline;
 use crate::catalog::{self, Carrier};
-use crate::engine::{self, ActionRun, ActionStatus, Execution, StageStatus, State, Status, Visit};
+use crate::engine::{
+    self, ActionRun, ActionStatus, Condition, Execution, Moment, StageStatus, State, Status, Visit,
+};
+use crate::structure;
 
 impl Handle<cp::GetPipelineState> for CodePipeline {
     async fn access(&self, cx: &Cx, input: &cp::GetPipelineState) -> Result<Vec<Access>, Fault> {
@@ -43,8 +46,55 @@ fn stage(state: &State, declared: &cp::StageDeclaration) -> cp::StageState {
         inbound_transition_state: Some(transition(state, name)),
         action_states: Some(declared.actions.iter().map(run).collect()),
         latest_execution: shown.map(|(e, visit)| execution(e, stage_status(e, visit))),
+        before_entry_condition_state: condition(declared, shown, Moment::BeforeEntry),
+        on_success_condition_state: condition(declared, shown, Moment::OnSuccess),
+        on_failure_condition_state: condition(declared, shown, Moment::OnFailure),
         retry_stage_metadata: shown.and_then(|(_, visit)| retries(visit)),
-        ..cp::StageState::default()
+    }
+}
+
+/// A condition that the stage declares, as the stage's latest visit has left it.
+fn condition(
+    stage: &cp::StageDeclaration,
+    shown: Option<(&Execution, &Visit)>,
+    moment: Moment,
+) -> Option<cp::StageConditionState> {
+    let mut rules = structure::rules_of(stage, moment).peekable();
+    rules.peek()?;
+    let run = shown.and_then(|(_, visit)| visit.conditions.get(&moment));
+    let rule = |rule: &cp::RuleDeclaration| cp::RuleState {
+        rule_name: Some(rule.name.clone()),
+        latest_execution: run.and_then(|condition| condition.rules.get(&rule.name)).map(rule_execution),
+        ..cp::RuleState::default()
+    };
+    let status = run.map(|condition| condition.status.name().to_owned());
+    let summary = run.and_then(Condition::summary);
+    Some(cp::StageConditionState {
+        latest_execution: run
+            .map(|_| cp::StageConditionsExecution { status: status.clone(), summary: summary.clone() }),
+        condition_states: Some(vec![cp::ConditionState {
+            latest_execution: run.map(|condition| cp::ConditionExecution {
+                status: status.clone(),
+                summary: summary.clone(),
+                last_status_change: time(condition.updated),
+            }),
+            rule_states: Some(rules.map(rule).collect()),
+        }]),
+    })
+}
+
+fn rule_execution(run: &ActionRun) -> cp::RuleExecution {
+    let run = action_execution(run, false);
+    cp::RuleExecution {
+        rule_execution_id: run.action_execution_id,
+        status: run.status,
+        summary: run.summary,
+        last_status_change: run.last_status_change,
+        token: None,
+        last_updated_by: run.last_updated_by,
+        external_execution_id: run.external_execution_id,
+        external_execution_url: run.external_execution_url,
+        error_details: run.error_details,
     }
 }
 
@@ -52,7 +102,7 @@ fn execution(execution: &Execution, status: &str) -> cp::StageExecution {
     cp::StageExecution {
         pipeline_execution_id: execution.id.clone(),
         status: status.into(),
-        r#type: Some("STANDARD".into()),
+        r#type: Some(execution.kind().into()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Artifacts: where they are kept, and that each is made before it is used.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::codepipeline as cp;
 
+use super::references::Place;
 use super::{at, each, order};
 use crate::error::Error;
 
@@ -56,20 +57,25 @@ fn outputs(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     Ok(())
 }
 
+/// The artifacts that were made before a place.
+pub(super) fn made_before(pipeline: &cp::PipelineDeclaration, place: Place) -> BTreeSet<&str> {
+    let mut made = BTreeSet::new();
+    for (index, stage) in pipeline.stages.iter().enumerate().take(place.stage + 1) {
+        let earlier = stage.actions.iter().filter(|action| (index, order(action)) < place.at());
+        made.extend(
+            earlier.flat_map(|action| action.output_artifacts.iter().flatten()).map(|o| o.name.as_str()),
+        );
+    }
+    made
+}
+
 /// An input is the output of an action of an earlier stage, or of a lower runOrder in the same.
 fn inputs(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
-    let mut made: Vec<(usize, i32, &str)> = Vec::new();
-    for (index, stage) in pipeline.stages.iter().enumerate() {
-        let outputs =
-            stage.actions.iter().flat_map(|a| a.output_artifacts.iter().flatten().map(move |o| (a, o)));
-        made.extend(outputs.map(|(action, output)| (index, order(action), output.name.as_str())));
-    }
     for (index, stage) in pipeline.stages.iter().enumerate() {
         for action in &stage.actions {
+            let made = made_before(pipeline, Place::of(index, action));
             for input in action.input_artifacts.iter().flatten() {
-                let earlier =
-                    |(i, o, n): &(usize, i32, &str)| (*i, *o) < (index, order(action)) && *n == input.name;
-                if !made.iter().any(earlier) {
+                if !made.contains(input.name.as_str()) {
                     return Err(Error::InvalidStructure(format!(
                         "The input artifact '{}' of {} is not an output artifact of any earlier action",
                         input.name,

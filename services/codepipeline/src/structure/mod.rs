@@ -2,6 +2,7 @@
 //! messages that name stage, action and field.
 mod actions;
 mod artifacts;
+mod conditions;
 mod references;
 mod stages;
 
@@ -11,6 +12,7 @@ mod tests;
 use api::codepipeline as cp;
 
 pub use artifacts::own as artifact_store;
+pub use conditions::{roles, rule, rules_of};
 
 use crate::catalog::{self, Carrier};
 use crate::engine::{Mode, Plan, PlanAction, PlanStage, RetryMode, Work};
@@ -21,6 +23,7 @@ pub fn check(pipeline: &cp::PipelineDeclaration, region: &str) -> Result<(), Err
     stages::check(pipeline)?;
     actions::check(pipeline, region)?;
     artifacts::check(pipeline, region)?;
+    conditions::check(pipeline, region)?;
     references::check(pipeline)
 }
 
@@ -33,7 +36,10 @@ pub fn normalized(mut pipeline: cp::PipelineDeclaration, version: i32) -> cp::Pi
     let second = *mode != Mode::Superseded.name()
         || filled(&pipeline.variables)
         || pipeline.triggers.as_ref().is_some_and(|l| !l.is_empty())
-        || pipeline.stages.iter().any(|s| s.on_failure.is_some());
+        || pipeline
+            .stages
+            .iter()
+            .any(|s| s.on_failure.is_some() || s.before_entry.is_some() || s.on_success.is_some());
     // A parameter that only V2 has makes the pipeline V2, whatever type was asked for.
     match second {
         true => pipeline.pipeline_type = Some("V2".into()),
@@ -62,9 +68,8 @@ pub fn mode(pipeline: &cp::PipelineDeclaration) -> Mode {
 /// What the engine needs of a declaration that was checked.
 pub fn plan(pipeline: &cp::PipelineDeclaration) -> Plan {
     let stage = |stage: &cp::StageDeclaration| PlanStage {
-        name: stage.name.clone(),
         actions: stage.actions.iter().map(action).collect(),
-        auto_retry: stages::auto_retry(stage),
+        ..conditions::plan(stage)
     };
     Plan { stages: pipeline.stages.iter().map(stage).collect() }
 }

@@ -7,22 +7,39 @@ use super::{at, each, order, twice};
 use crate::error::Error;
 use crate::variables::{EXECUTION, EXECUTION_ID, PIPELINE, Reference, references};
 
+/// Where something stands in the pipeline that takes what earlier actions made.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The stage's index.
+    pub stage: usize,
+    /// The place in the stage: what was made has a lower one.
+    pub order: i32,
+    /// It is a source action.
+    pub source: bool,
+}
+
+impl Place {
+    /// An action's, in the stage of that index.
+    pub fn of(stage: usize, action: &cp::ActionDeclaration) -> Self {
+        Self { stage, order: order(action), source: action.action_type_id.category == "Source" }
+    }
+
+    /// To compare with others.
+    pub fn at(self) -> (usize, i32) {
+        (self.stage, self.order)
+    }
+}
+
 pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     namespaces(pipeline)?;
     for (index, stage) in pipeline.stages.iter().enumerate() {
         for action in &stage.actions {
             for (key, value) in action.configuration.iter().flatten() {
-                for reference in references(value) {
-                    let wrong = match reference {
-                        Err(malformed) => Some(malformed.to_string()),
-                        Ok(reference) => refuse(pipeline, index, action, reference),
-                    };
-                    if let Some(wrong) = wrong {
-                        let place = at(stage, action);
-                        return Err(Error::InvalidAction(format!(
-                            "In {place}, configuration key '{key}': {wrong}"
-                        )));
-                    }
+                if let Some(wrong) = wrong(pipeline, Place::of(index, action), value) {
+                    let place = at(stage, action);
+                    return Err(Error::InvalidAction(format!(
+                        "In {place}, configuration key '{key}': {wrong}"
+                    )));
                 }
             }
         }
@@ -56,19 +73,21 @@ fn namespaces(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     }
 }
 
-/// What is wrong with a reference in an action's configuration.
-fn refuse(
-    pipeline: &cp::PipelineDeclaration,
-    stage: usize,
-    action: &cp::ActionDeclaration,
-    reference: Reference<'_>,
-) -> Option<String> {
+/// What is wrong with the references of a text.
+pub(super) fn wrong(pipeline: &cp::PipelineDeclaration, place: Place, text: &str) -> Option<String> {
+    references(text).find_map(|reference| match reference {
+        Err(malformed) => Some(malformed.to_string()),
+        Ok(reference) => refuse(pipeline, place, reference),
+    })
+}
+
+fn refuse(pipeline: &cp::PipelineDeclaration, place: Place, reference: Reference<'_>) -> Option<String> {
     let Reference { namespace, key } = reference;
     let text = format!("'#{{{namespace}.{key}}}'");
     match namespace {
         EXECUTION if key == EXECUTION_ID => None,
         EXECUTION => Some(format!("{text} does not exist; the namespace {EXECUTION} holds {EXECUTION_ID}")),
-        PIPELINE if action.action_type_id.category == "Source" => {
+        PIPELINE if place.source => {
             Some(format!("{text}: pipeline variables cannot be used in source actions"))
         }
         PIPELINE => {
@@ -82,7 +101,7 @@ fn refuse(
             });
             match giver {
                 None => Some(format!("{text} refers to the namespace '{namespace}', which no action has")),
-                Some(at) if at >= (stage, order(action)) => Some(format!(
+                Some(at) if at >= place.at() => Some(format!(
                     "{text} refers to an action that has not ended by then: use namespaces of earlier stages, or of lower runOrder"
                 )),
                 Some(_) => None,

@@ -1,8 +1,7 @@
 //! Stages: how many, their names, and where sources stand.
 use api::codepipeline as cp;
 
-use super::{each, retry_mode, twice};
-use crate::engine::RetryMode;
+use super::{each, twice};
 use crate::error::Error;
 use crate::limits;
 
@@ -60,39 +59,7 @@ fn stage(stage: &cp::StageDeclaration) -> Result<(), Error> {
             "Stage '{name}' has blockers, which AWS keeps for future use"
         )));
     }
-    conditions(stage)
-}
-
-/// Conditions are refused by name until they are served: to ignore one would release what it holds back.
-fn conditions(stage: &cp::StageDeclaration) -> Result<(), Error> {
-    let name = &stage.name;
-    let unserved = |field: &str| {
-        Err(Error::InvalidStage(format!(
-            "Stage '{name}', {field}: conditions are not served yet; remove them"
-        )))
-    };
-    if stage.before_entry.is_some() {
-        return unserved("beforeEntry");
-    }
-    if stage.on_success.is_some() {
-        return unserved("onSuccess");
-    }
-    let Some(failure) = &stage.on_failure else { return Ok(()) };
-    if failure.conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()) {
-        return unserved("onFailure.conditions");
-    }
-    match failure.result.as_deref() {
-        Some("RETRY") => Ok(()),
-        Some("ROLLBACK") => Err(Error::InvalidStage(format!(
-            "Stage '{name}', onFailure.result: ROLLBACK is not served yet; RETRY is"
-        ))),
-        _ => Err(Error::InvalidStage(format!("Stage '{name}', onFailure.result must be RETRY or ROLLBACK"))),
-    }
-}
-
-pub(super) fn auto_retry(stage: &cp::StageDeclaration) -> Option<RetryMode> {
-    let failure = stage.on_failure.as_ref()?;
-    (failure.result.as_deref() == Some("RETRY")).then(|| retry_mode(failure.retry_configuration.as_ref()))
+    Ok(())
 }
 
 /// The first stage holds sources alone, the others none.

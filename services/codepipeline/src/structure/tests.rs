@@ -1,4 +1,6 @@
 //! Every rule, as an edit of a good pipeline and the error that it comes to.
+mod conditions;
+
 use api::codepipeline as cp;
 use serde_json::{Value, json};
 
@@ -114,6 +116,18 @@ fn stages() {
         p["stages"][1]["actions"] = json!(vec![build; 51]);
     };
     check(crowded, "StageDeclaration: Stage 'B' has 51 actions: a stage has at most 50");
+    let vast = |p: &mut Value| {
+        let (build, last) = (at(p, 1, 0).clone(), p["stages"][1].clone());
+        let mut full = last;
+        full["actions"] = json!(vec![build; 22]);
+        p["stages"].as_array_mut().unwrap().resize(50, full);
+    };
+    check(vast, "Structure: a pipeline has at most 1000");
+    let many = |p: &mut Value| {
+        let variable = |n: usize| json!({"name": format!("V{n}"), "defaultValue": "v"});
+        p["variables"] = (0..51).map(variable).collect();
+    };
+    check(many, "Structure: declares more than 50 variables");
     check(
         |p| at(p, 2, 1)["name"] = json!("Ok"),
         "ActionDeclaration: The action name 'Ok' is used more than once in stage 'D'",
@@ -135,26 +149,6 @@ fn stages() {
 
 #[test]
 fn what_is_not_served_is_refused_by_name() {
-    let rule = json!({"conditions": [{"rules": []}]});
-    let entry = rule.clone();
-    check(
-        |p| p["stages"][1]["beforeEntry"] = entry,
-        "StageDeclaration: Stage 'B', beforeEntry: conditions are not served",
-    );
-    let success = rule.clone();
-    check(|p| p["stages"][1]["onSuccess"] = success, "StageDeclaration: Stage 'B', onSuccess");
-    check(
-        |p| p["stages"][1]["onFailure"] = json!({"result": "ROLLBACK"}),
-        "StageDeclaration: Stage 'B', onFailure.result: ROLLBACK is not served",
-    );
-    check(
-        |p| p["stages"][1]["onFailure"] = json!({"result": "SKIP"}),
-        "StageDeclaration: must be RETRY or ROLLBACK",
-    );
-    let retry = json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}});
-    let pipeline = declared(|p| p["stages"][1]["onFailure"] = retry);
-    super::check(&pipeline, "us-east-1").unwrap();
-    assert_eq!(plan(&pipeline).stages[1].auto_retry, Some(RetryMode::AllActions));
     let key = json!({"id": "k", "type": "KMS"});
     check(|p| p["artifactStore"]["encryptionKey"] = key, "Structure: 'bucket' asks for encryptionKey 'k'");
     let trigger = json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Src"}}]);

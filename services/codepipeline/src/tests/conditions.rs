@@ -1,0 +1,210 @@
+//! Conditions, rules and rollbacks, as callers see them.
+use serde_json::{Value, json};
+
+use super::*;
+
+fn rule(provider: &str, configuration: Value) -> Value {
+    let kind = json!({"category": "Rule", "owner": "AWS", "provider": provider, "version": "1"});
+    json!({"name": "r", "ruleTypeId": kind, "configuration": configuration})
+}
+
+/// The branch is `main` in all tests.
+fn branch_is(value: &str) -> Value {
+    rule("VariableCheck", json!({"Variable": "#{src.BranchName}", "Operator": "EQ", "Value": value}))
+}
+
+/// `p` of a source, of the stage with members, and of an approval.
+fn declared(stage: Vec<Value>, members: Value) -> Value {
+    let mut pipeline = pipeline(&[vec![source()], stage, vec![approval()]]);
+    pipeline["stages"][1].as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    json!({"pipeline": pipeline})
+}
+
+fn condition(result: &str, rule: Value) -> Value {
+    json!({"conditions": [{"result": result, "rules": [rule]}]})
+}
+
+impl Bench {
+    async fn state(&self) -> Value {
+        self.ok("GetPipelineState", json!({"name": "p"})).await
+    }
+
+    /// Waits until the second stage of `p` has this status.
+    async fn stage(&self, status: &str) -> Value {
+        let stage = |s: &Value| s["stageStates"][1].clone();
+        let state = self.until("GetPipelineState", json!({"name": "p"}), |s| {
+            stage(s)["latestExecution"]["status"] == *status
+        });
+        stage(&state.await)
+    }
+}
+
+#[tokio::test]
+async fn a_variable_lets_a_stage_in_or_passes_it_over() {
+    let b = Bench::new().await;
+    let entry =
+        |value: &str| declared(vec![build()], json!({"beforeEntry": condition("SKIP", branch_is(value))}));
+    b.ok("CreatePipeline", entry("dev")).await;
+    let skipped = b.stage("Skipped").await;
+    assert_eq!(skipped["actionStates"], json!([{"actionName": "Build"}]));
+    let state = &skipped["beforeEntryConditionState"];
+    assert_eq!(state["latestExecution"]["status"], "Failed");
+    let ran = &state["conditionStates"][0]["ruleStates"][0];
+    assert_eq!((&ran["ruleName"], &ran["latestExecution"]["status"]), (&json!("r"), &json!("Failed")));
+    assert_eq!(ran["latestExecution"]["errorDetails"]["message"], "'main' EQ 'dev' does not hold");
+    b.action(2, 0, "InProgress").await;
+
+    let runs = b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await;
+    let run = &runs["ruleExecutionDetails"][0];
+    assert_eq!(
+        (&run["stageName"], &run["ruleName"], &run["status"]),
+        (&json!("B"), &json!("r"), &json!("Failed"))
+    );
+    assert_eq!(run["input"]["resolvedConfiguration"]["Variable"], "main");
+    assert_eq!(run["input"]["ruleTypeId"]["provider"], "VariableCheck");
+    let latest = json!({"latestInPipelineExecution": {
+        "pipelineExecutionId": run["pipelineExecutionId"], "startTimeRange": "Latest"}});
+    let latest = b.ok("ListRuleExecutions", json!({"pipelineName": "p", "filter": latest})).await;
+    assert_eq!(latest["ruleExecutionDetails"].as_array().unwrap().len(), 1);
+    let none = json!({"pipelineExecutionId": "11111111-1111-4111-8111-111111111111"});
+    let refused = b.refused("ListRuleExecutions", json!({"pipelineName": "p", "filter": none})).await;
+    assert!(refused.starts_with("PipelineExecutionNotFoundException"), "{refused}");
+
+    b.ok("UpdatePipeline", entry("main")).await;
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.action(1, 0, "InProgress").await;
+    let types = b.ok("ListRuleTypes", json!({})).await;
+    let types = types["ruleTypes"].as_array().unwrap();
+    assert!(types.iter().any(|kind| kind["id"]["provider"] == "DeploymentWindow"));
+}
+
+#[tokio::test]
+async fn a_failed_condition_is_overridden() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.ok(
+        "CreatePipeline",
+        declared(vec![build()], json!({"onSuccess": condition("FAIL", branch_is("dev"))})),
+    )
+    .await;
+    let failed = b.newest("Failed").await;
+    let summary = "The onSuccess condition of stage 'B' failed: rule 'r': 'main' EQ 'dev' does not hold";
+    assert_eq!(failed["statusSummary"], summary);
+    let pass = |kind: &str| {
+        json!({
+            "pipelineName": "p", "stageName": "B", "conditionType": kind,
+            "pipelineExecutionId": failed["pipelineExecutionId"],
+        })
+    };
+    let refused = b.refused("OverrideStageCondition", pass("BEFORE_ENTRY")).await;
+    assert!(refused.starts_with("ConditionNotOverridableException"), "{refused}");
+    b.ok("OverrideStageCondition", pass("ON_SUCCESS")).await;
+    b.action(2, 0, "InProgress").await;
+    let state = b.state().await;
+    let condition = &state["stageStates"][1]["onSuccessConditionState"]["latestExecution"];
+    assert_eq!(condition["status"], "Overridden");
+    assert_eq!(condition["summary"], "Overridden by arn:aws:iam::000000000000:root");
+    assert_eq!(state["stageStates"][1]["latestExecution"]["status"], "Succeeded");
+}
+
+#[tokio::test]
+async fn a_deployment_window_is_waited_for_over_a_restart() {
+    let b = Bench::new().await;
+    // The clock begins at midnight of a Thursday.
+    let window = rule("DeploymentWindow", json!({"Cron": "* * 9-17 ? * MON-FRI", "TimeZone": "UTC"}));
+    b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", window)}))).await;
+    let waits = "Checking rule 'r' of the beforeEntry condition of stage 'B': \
+                 The deployment window opens at 2026-01-01T09:00:00+00:00[UTC]";
+    let list = json!({"pipelineName": "p"});
+    let summary = |l: &Value| l["pipelineExecutionSummaries"][0]["statusSummary"].clone();
+    b.until("ListPipelineExecutions", list, |l| summary(l) == waits).await;
+    b.world.clock.advance(Duration::from_secs(9 * 3600 - 60));
+    let b = b.restart().await;
+    assert_eq!(summary(&b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await), waits);
+    b.world.clock.advance(Duration::from_secs(60));
+    // A clock in a test wakes nobody: a restart looks at the time.
+    let b = b.restart().await;
+    b.action(1, 0, "InProgress").await;
+    let runs = b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await;
+    assert_eq!(runs["ruleExecutionDetails"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_build_that_fails_rolls_the_stage_back() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    let mut check = rule("CodeBuild", json!({"ProjectName": "proj"}));
+    check["inputArtifacts"] = json!([{"name": "SourceOutput"}]);
+    b.ok("CreatePipeline", declared(vec![build()], json!({"onSuccess": condition("ROLLBACK", check)}))).await;
+    b.action(2, 0, "InProgress").await;
+    let first = b.newest("InProgress").await["pipelineExecutionId"].clone();
+    // The next build succeeds, and the rule's does not.
+    b.fakes.memory().builds_end = None;
+    b.push("beef").await;
+    let built = |id: &str| {
+        let id = id.to_owned();
+        move |s: &Value| {
+            s["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"] == *id
+        }
+    };
+    b.until("GetPipelineState", json!({"name": "p"}), built("proj:3")).await;
+    b.build_ends("SUCCEEDED").await;
+    b.until("GetPipelineState", json!({"name": "p"}), |s| {
+        let rule = &s["stageStates"][1]["onSuccessConditionState"]["conditionStates"][0]["ruleStates"][0];
+        rule["latestExecution"]["externalExecutionId"] == "proj:4"
+    })
+    .await;
+    b.build_ends("FAILED").await;
+    b.until("GetPipelineState", json!({"name": "p"}), built("proj:5")).await;
+    {
+        let memory = b.fakes.memory();
+        let (asked, _) = memory.builds.last().unwrap();
+        assert_eq!(asked.revision.as_deref(), Some("c0ffee1"), "what the target had");
+        assert_eq!(asked.inputs[0].key, memory.builds[0].0.inputs[0].key);
+    }
+    let list = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
+    let list = &list["pipelineExecutionSummaries"];
+    assert_eq!(
+        (&list[0]["executionType"], &list[0]["trigger"]["triggerType"]),
+        (&json!("ROLLBACK"), &json!("AutomatedRollback"))
+    );
+    assert_eq!(list[0]["rollbackMetadata"]["rollbackTargetPipelineExecutionId"], first);
+    assert_eq!(list[0]["sourceRevisions"][0]["revisionId"], "c0ffee1");
+    assert_eq!((&list[1]["status"], &list[1]["executionType"]), (&json!("Failed"), &json!("STANDARD")));
+    assert_eq!(b.stage("InProgress").await["latestExecution"]["type"], "ROLLBACK");
+}
+
+#[tokio::test]
+async fn a_stage_is_rolled_back_by_hand() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.ok("CreatePipeline", declared(vec![build()], json!({}))).await;
+    b.action(2, 0, "InProgress").await;
+    let first = b.newest("InProgress").await["pipelineExecutionId"].clone();
+    b.push("beef").await;
+    b.until("ListPipelineExecutions", json!({"pipelineName": "p"}), |l| {
+        l["pipelineExecutionSummaries"][0]["statusSummary"].as_str().is_some_and(|s| s.contains("held by"))
+    })
+    .await;
+    let back = |stage: &str, target: &Value| json!({"pipelineName": "p", "stageName": stage, "targetPipelineExecutionId": target});
+    let none = json!("11111111-1111-4111-8111-111111111111");
+    let refused = b.refused("RollbackStage", back("B", &none)).await;
+    assert!(refused.starts_with("PipelineExecutionNotFoundException"), "{refused}");
+    let refused = b.refused("RollbackStage", back("A", &first)).await;
+    assert!(
+        refused
+            .starts_with("UnableToRollbackStageException: Stage 'A' cannot be rolled back: it is the source"),
+        "{refused}"
+    );
+    let id = b.ok("RollbackStage", back("B", &first)).await["pipelineExecutionId"].clone();
+    let get = json!({"pipelineName": "p", "pipelineExecutionId": id});
+    let got = b.until("GetPipelineExecution", get, |e| e["pipelineExecution"]["status"] == "Succeeded").await;
+    let got = &got["pipelineExecution"];
+    assert_eq!(
+        (&got["executionType"], &got["trigger"]["triggerType"]),
+        (&json!("ROLLBACK"), &json!("ManualRollback"))
+    );
+    assert_eq!(got["artifactRevisions"][0]["revisionId"], "c0ffee1");
+    let refused = b.refused("RollbackStage", back("B", &id)).await;
+    assert!(refused.contains("is a rollback itself"), "{refused}");
+}
