@@ -7,7 +7,6 @@ use kernel::{Cx, ids};
 use serde_json::{Value, json};
 use store::Batch;
 
-use crate::catalog;
 use crate::desk::{Ask, Desk};
 use crate::engine::{self, Override, Start, Trigger};
 use crate::error::Error;
@@ -106,15 +105,19 @@ pub fn variables(
 
 /// Revisions are of types that their source actions know.
 fn overrides(pipeline: &cp::PipelineDeclaration, wanted: &[Override]) -> Result<(), Error> {
-    for Override { action, kind, .. } in wanted {
+    for (index, Override { action, kind, .. }) in wanted.iter().enumerate() {
+        if wanted.iter().take(index).any(|before| before.action == *action && before.kind == *kind) {
+            let message = format!("sourceRevisions: action '{action}' is given {kind} more than once");
+            return Err(Error::Validation(message));
+        }
         let sources = pipeline.stages.first().map_or(&[][..], |stage| &stage.actions);
         let Some(source) = sources.iter().find(|source| source.name == *action) else {
             let message = format!("sourceRevisions: the pipeline has no source action named '{action}'");
             return Err(Error::Validation(message));
         };
-        let provider = catalog::find(&source.action_type_id).map_or("", |kind| kind.provider);
+        let provider = source.action_type_id.provider.as_str();
         let fits = match kind.as_str() {
-            "COMMIT_ID" => provider == "CodeCommit",
+            "COMMIT_ID" => matches!(provider, "CodeCommit" | "CodeStarSourceConnection"),
             "IMAGE_DIGEST" => provider == "ECR",
             "S3_OBJECT_VERSION_ID" | "S3_OBJECT_KEY" => provider == "S3",
             _ => false,

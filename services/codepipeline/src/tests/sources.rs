@@ -69,6 +69,18 @@ async fn variables_have_values_and_sources_take_what_they_are_told() {
         "sourceRevisions": [{"actionName": "Src", "revisionType": "IMAGE_DIGEST", "revisionValue": "beef"}],
     });
     assert!(b.refused("StartPipelineExecution", wrong).await.starts_with("ValidationException"));
+    let twice = json!([{"name": "Who", "value": "me"}, {"name": "Who", "value": "you"}]);
+    let refused = b.refused("StartPipelineExecution", json!({"name": "p", "variables": twice})).await;
+    assert_eq!(refused, "ValidationException: variables: 'Who' is given more than once");
+    let commit = json!({"actionName": "Src", "revisionType": "COMMIT_ID", "revisionValue": "beef"});
+    let twice = json!({
+        "name": "p", "variables": [{"name": "Who", "value": "me"}], "sourceRevisions": [commit.clone(), commit],
+    });
+    let refused = b.refused("StartPipelineExecution", twice).await;
+    assert_eq!(
+        refused,
+        "ValidationException: sourceRevisions: action 'Src' is given COMMIT_ID more than once"
+    );
 }
 
 #[tokio::test]
