@@ -12,6 +12,7 @@ use std::{fs, io::Write as _};
 /// Longshore's crate name, botocore's folder, the name in IAM actions and ARNs.
 pub const SERVICES: &[(&str, &str, &str)] = &[
     ("acm", "acm", "acm"),
+    ("cloudwatch", "cloudwatch", "cloudwatch"),
     ("codebuild", "codebuild", "codebuild"),
     ("codecommit", "codecommit", "codecommit"),
     ("codepipeline", "codepipeline", "codepipeline"),

@@ -15,6 +15,7 @@ pub use generated::*;
 /// Every service of the models.
 pub static SERVICES: &[&kernel::schema::Service] = &[
     &acm::SERVICE,
+    &cloudwatch::SERVICE,
     &codebuild::SERVICE,
     &codecommit::SERVICE,
     &codepipeline::SERVICE,

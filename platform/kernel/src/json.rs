@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map as Object, Number, Value};
 
 use crate::schema::{List, Map, Member, Structure, TimeFormat};
-use crate::shape::serialization;
+use crate::shape::{serialization, within};
 use crate::{Fault, Reader, Shape, Timestamp, Writer};
 
 /// The shape as JSON.
@@ -144,13 +144,6 @@ pub fn from_epoch(seconds: f64) -> Option<Timestamp> {
 /// The instant as epoch seconds, to the millisecond as AWS writes it.
 pub fn epoch(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1e3
-}
-
-fn within(mut fault: Fault, member: &str) -> Fault {
-    if fault.code == "SerializationException" && !fault.message.contains(" (at ") {
-        fault.message = format!("{} (at {member})", fault.message);
-    }
-    fault
 }
 
 /// Builds a JSON value.

@@ -12,8 +12,13 @@ pub struct Service {
     pub signing: &'static str,
     /// The first label of its endpoint's host name: `api.ecr`, `ecs`.
     pub endpoint: &'static str,
-    /// How its requests and answers are encoded.
+    /// How its requests and answers are encoded, for most of its clients.
     pub protocol: Protocol,
+    /// What other clients of its speak.
+    pub also: &'static [Protocol],
+    /// Error shapes whose code in Query is not their name, with that code: what a service that once spoke Query alone
+    /// owes to those who match its old codes.
+    pub query_codes: &'static [(&'static str, &'static str)],
     /// What stands before the dot of `X-Amz-Target`; empty without one.
     pub target_prefix: &'static str,
     /// The API version: the `Version` of Query requests.
@@ -22,6 +27,13 @@ pub struct Service {
     pub xmlns: &'static str,
     /// Every operation of the model, served or not: an unserved one answers a clear error.
     pub operations: &'static [&'static str],
+}
+
+impl Service {
+    /// Whether it speaks a protocol.
+    pub fn speaks(&self, protocol: Protocol) -> bool {
+        self.protocol == protocol || self.also.contains(&protocol)
+    }
 }
 
 /// The encodings of AWS's APIs.
@@ -37,6 +49,8 @@ pub enum Protocol {
     Ec2,
     /// REST-XML: method, path, headers and an XML body.
     RestXml,
+    /// Smithy's RPC v2: the path names service and operation, CBOR both ways.
+    Cbor,
 }
 
 /// One operation.
@@ -189,7 +203,7 @@ pub struct Map {
 /// How an instant is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeFormat {
-    /// The protocol's own: epoch seconds in JSON, ISO 8601 in XML and Query.
+    /// The protocol's own: epoch seconds in JSON and CBOR, ISO 8601 in XML and Query.
     Default,
     /// Seconds since 1970, with a fraction in JSON.
     Epoch,

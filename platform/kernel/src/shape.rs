@@ -249,6 +249,14 @@ pub fn serialization(message: impl Into<String>) -> Fault {
     Fault::client("SerializationException", message)
 }
 
+/// The same, with the innermost member that it happened at.
+pub fn within(mut fault: Fault, member: &str) -> Fault {
+    if fault.code == "SerializationException" && !fault.message.contains(" (at ") {
+        fault.message = format!("{} (at {member})", fault.message);
+    }
+    fault
+}
+
 /// Implements [`Shape`] and a redacting `Debug` for generated structs: the fields stand in the schema's order.
 #[macro_export]
 macro_rules! shape {

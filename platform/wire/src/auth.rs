@@ -1,10 +1,11 @@
 //! Whose request it is: the key is looked up between a claim and its proof.
 use std::sync::Arc;
 
+use crate::protocol::Speech;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use kernel::schema::{Protocol, Service};
+use kernel::schema::Protocol;
 use kernel::{Authority, Body, Clock, Fault, Principal};
 use sigv4::v2::QueryClaim;
 use sigv4::{Claim, Dialect, Expect, Head, Refusal, Verified, hash};
@@ -26,15 +27,10 @@ pub struct Signed {
 }
 
 impl Auth {
-    /// The caller of an operation, whose body is at hand. `service` words the refusal and must be what was signed for.
-    pub async fn whole(
-        &self,
-        head: &Parts,
-        body: &Bytes,
-        service: Option<&'static Service>,
-    ) -> Result<Signed, Fault> {
-        let expect = Expect { service: service.map(|s| s.signing), region: None };
-        let dialect = dialect(service);
+    /// The caller of an operation, whose body is at hand. The service must be what was signed for.
+    pub async fn whole(&self, head: &Parts, body: &Bytes, speech: Speech) -> Result<Signed, Fault> {
+        let expect = Expect { service: speech.service.map(|s| s.signing), region: None };
+        let dialect = dialect(speech.protocol);
         match self.prove(head, expect, Some(hash(body)), dialect).await? {
             Some((signed, _)) => Ok(signed),
             None => Err(Refusal::Missing.fault(dialect)),
@@ -87,10 +83,10 @@ impl Auth {
     }
 }
 
-fn dialect(service: Option<&'static Service>) -> Dialect {
-    match service.map(|s| s.protocol) {
-        Some(Protocol::Query | Protocol::RestXml) => Dialect::Query,
-        Some(Protocol::Ec2) => Dialect::Ec2,
-        _ => Dialect::Json,
+fn dialect(protocol: Protocol) -> Dialect {
+    match protocol {
+        Protocol::Query | Protocol::RestXml => Dialect::Query,
+        Protocol::Ec2 => Dialect::Ec2,
+        Protocol::Json10 | Protocol::Json11 | Protocol::Cbor => Dialect::Json,
     }
 }

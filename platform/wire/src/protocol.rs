@@ -1,4 +1,5 @@
 //! AWS's protocols: one reader and one writer each, led by schemas.
+pub mod cbor;
 pub mod query;
 pub mod rest;
 #[cfg(test)]
@@ -17,13 +18,21 @@ use kernel::shape::serialization;
 use kernel::{Body, Fault, Reader};
 use serde_json::Value;
 
+use cbor::{CborReader, CborWriter};
 use query::{Form, QueryReader};
 use xml::XmlWriter;
+
+/// The header by which a client says that it speaks a protocol of Smithy's.
+pub const SMITHY_PROTOCOL: &str = "smithy-protocol";
+/// Its value for RPC v2 in CBOR.
+pub const RPC_V2_CBOR: &str = "rpc-v2-cbor";
 
 /// A decoded request, before its schema is applied.
 pub enum Input {
     /// JSON document.
     Json(Value),
+    /// CBOR that is known to be well-formed.
+    Cbor(Bytes),
     /// A form of parameters; EC2's dialect or not.
     Query(Form, bool),
     /// Labels, query, headers and body of a REST request.
@@ -49,22 +58,50 @@ impl Input {
     ) -> Result<T, Fault> {
         match self {
             Self::Json(value) => Ok(with(&JsonReader(value))),
+            Self::Cbor(body) => Ok(with(&CborReader::new(body))),
             Self::Query(form, ec2) => Ok(with(&QueryReader::new(form.root(), *ec2))),
             Self::Rest(request) => Ok(with(&request.reader(schema)?)),
         }
     }
 }
 
+/// In whose words a request is answered: a service's, where it is known, in the protocol that the client speaks.
+#[derive(Clone, Copy)]
+pub struct Speech {
+    /// Whom the client asked.
+    pub service: Option<&'static Service>,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+impl Speech {
+    /// A service's own protocol; JSON where no service is known.
+    pub fn of(service: Option<&'static Service>) -> Self {
+        Self { service, protocol: service.map_or(Protocol::Json11, |s| s.protocol) }
+    }
+}
+
 /// The answer of an operation.
-pub fn answer(schema: &'static OperationSchema, output: &dyn AnyShape, request_id: &str) -> Response<Body> {
-    let protocol = schema.service.protocol;
+pub fn answer(
+    schema: &'static OperationSchema,
+    protocol: Protocol,
+    output: &dyn AnyShape,
+    request_id: &str,
+) -> Response<Body> {
     let mut response = match protocol {
         Protocol::Json10 | Protocol::Json11 => {
             let mut writer = JsonWriter::default();
             output.write(&mut writer);
             Response::new(full(writer.done.to_string()))
         }
-        Protocol::Query | Protocol::Ec2 => Response::new(full(query::answer(schema, output, request_id))),
+        Protocol::Cbor => {
+            let mut writer = CborWriter::default();
+            output.write(&mut writer);
+            Response::new(full(writer.finish()))
+        }
+        Protocol::Query | Protocol::Ec2 => {
+            Response::new(full(query::answer(schema, protocol, output, request_id)))
+        }
         Protocol::RestXml => {
             let (headers, text) = rest::answer(schema, output);
             let mut response = Response::new(full(text));
@@ -73,25 +110,43 @@ pub fn answer(schema: &'static OperationSchema, output: &dyn AnyShape, request_i
         }
     };
     *response.status_mut() = StatusCode::from_u16(schema.status).unwrap_or(StatusCode::OK);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type(protocol));
+    mark(&mut response, protocol);
     response
 }
 
-/// The answer of a failed request, in the service's protocol.
-pub fn refusal(service: Option<&'static Service>, fault: &Fault, request_id: &str) -> Response<Body> {
-    let protocol = service.map_or(Protocol::Json11, |s| s.protocol);
+/// The answer of a failed request.
+pub fn refusal(speech: Speech, fault: &Fault, request_id: &str) -> Response<Body> {
+    let Speech { service, protocol } = speech;
     let (code, status) = worded(protocol, fault);
+    let old_code =
+        service.and_then(|s| s.query_codes.iter().find(|(name, _)| *name == code)).map(|(_, old)| *old);
+    let code = old_code.filter(|_| protocol == Protocol::Query).map_or(code, Cow::Borrowed);
     let text: Bytes = match protocol {
         Protocol::Json10 | Protocol::Json11 => json_error(&code, fault),
         Protocol::Query | Protocol::RestXml => {
             query_error(service.map_or("", |s| s.xmlns), &code, status, fault, request_id)
         }
         Protocol::Ec2 => ec2_error(&code, fault, request_id),
+        Protocol::Cbor => cbor::error(&code, fault),
     };
     let mut response = Response::new(full(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type(protocol));
+    mark(&mut response, protocol);
+    // Clients of a service that once spoke Query alone go on to match the codes that it had there.
+    if let Some(old) = old_code.filter(|_| protocol != Protocol::Query) {
+        let side = if status < 500 { "Sender" } else { "Receiver" };
+        if let Ok(value) = header::HeaderValue::from_str(&format!("{old};{side}")) {
+            response.headers_mut().insert("x-amzn-query-error", value);
+        }
+    }
     response
+}
+
+fn mark(response: &mut Response<Body>, protocol: Protocol) {
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type(protocol));
+    if protocol == Protocol::Cbor {
+        response.headers_mut().insert(SMITHY_PROTOCOL, header::HeaderValue::from_static(RPC_V2_CBOR));
+    }
 }
 
 /// The code and status under which a service family tells of a denied call; all other faults keep theirs.
@@ -104,9 +159,10 @@ fn worded(protocol: Protocol, fault: &Fault) -> (Cow<'static, str>, u16) {
 }
 
 /// The code under which a service tells of a broken constraint of its model.
-pub fn validation_code(service: &Service) -> &'static str {
-    match (service.name, service.protocol) {
+pub fn validation_code(service: &Service, protocol: Protocol) -> &'static str {
+    match (service.name, protocol) {
         ("codebuild", _) => "InvalidInputException",
+        ("cloudwatch", _) => "ValidationError",
         ("ecr" | "ecs" | "logs", _) => "InvalidParameterException",
         ("route53", _) => "InvalidInput",
         (_, Protocol::Query) => "ValidationError",
@@ -121,6 +177,7 @@ fn content_type(protocol: Protocol) -> header::HeaderValue {
         Protocol::Json11 => "application/x-amz-json-1.1",
         Protocol::Query | Protocol::RestXml => "text/xml",
         Protocol::Ec2 => "text/xml;charset=UTF-8",
+        Protocol::Cbor => "application/cbor",
     })
 }
 

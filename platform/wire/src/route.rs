@@ -8,14 +8,16 @@ use kernel::Fault;
 use kernel::ops::not_served;
 use kernel::schema::{Protocol, Service};
 
-use crate::protocol::Input;
 use crate::protocol::query::Form;
 use crate::protocol::rest::{RestRequest, labels};
+use crate::protocol::{Input, RPC_V2_CBOR, SMITHY_PROTOCOL, Speech, cbor};
 
 /// What the head of a request tells: an operation's, or a face's to answer.
 pub enum Route {
     /// `X-Amz-Target` names service and operation.
     Target(Option<&'static Service>, String),
+    /// RPC v2: the path names service and operation.
+    Rpc(Option<&'static Service>, String),
     /// A form: the body names the operation.
     Form,
     /// A path of a REST service.
@@ -28,14 +30,41 @@ pub enum Route {
 pub struct Asked {
     /// The service, where it is known.
     pub service: &'static Service,
+    /// The protocol of request and answer.
+    pub protocol: Protocol,
     /// The operation's name.
     pub operation: String,
     /// What it was sent.
     pub input: Input,
 }
 
+impl Route {
+    /// In whose words it is answered, as far as the head tells.
+    pub fn speech(&self) -> Speech {
+        match self {
+            Self::Target(service, _) => Speech::of(*service),
+            Self::Rpc(service, _) => Speech { service: *service, protocol: Protocol::Cbor },
+            Self::Rest(service) => Speech::of(Some(service)),
+            Self::Form | Self::Face => Speech::of(None),
+        }
+    }
+}
+
+impl Asked {
+    /// In whose words it is answered.
+    pub fn speech(&self) -> Speech {
+        Speech { service: Some(self.service), protocol: self.protocol }
+    }
+}
+
 /// Looks at the head alone.
 pub fn route(head: &Parts) -> Route {
+    if head.headers.get(SMITHY_PROTOCOL).is_some_and(|protocol| protocol == RPC_V2_CBOR)
+        && let Some((prefix, name)) = rpc(head.uri.path())
+    {
+        let service = api::SERVICES.iter().copied().find(|s| s.target_prefix == prefix);
+        return Route::Rpc(service, name.to_owned());
+    }
     if let Some(target) = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok()) {
         let (prefix, name) = target.rsplit_once('.').unwrap_or((target, ""));
         return Route::Target(
@@ -63,28 +92,50 @@ pub fn route(head: &Parts) -> Route {
     }
 }
 
-/// Decodes an awsJson request.
-pub fn target(service: Option<&'static Service>, name: String, body: &[u8]) -> Result<Asked, Fault> {
-    let service = service.ok_or_else(|| {
-        Fault::new("UnknownOperationException", 404, "X-Amz-Target names no service that Longshore knows")
-    })?;
-    known(service, &name)?;
-    Ok(Asked { service, operation: name, input: Input::json(body)? })
+/// Service and operation of `…/service/SERVICE/operation/OPERATION`.
+fn rpc(path: &str) -> Option<(&str, &str)> {
+    let (front, operation) = path.rsplit_once("/operation/")?;
+    let (_, service) = front.rsplit_once("/service/")?;
+    Some((service, operation))
 }
 
-/// The service in whose protocol a form is answered that names no operation of ours. A form of no service that we know
-/// is answered as Query services do, whose clients read nothing but XML: IAM stands for them.
-pub fn speaker(head: &Parts, body: &[u8]) -> Option<&'static Service> {
+/// Decodes an awsJson request.
+pub fn target(service: Option<&'static Service>, name: String, body: &[u8]) -> Result<Asked, Fault> {
+    let service = service.ok_or_else(|| no_service("X-Amz-Target names no service that Longshore knows"))?;
+    known(service, service.protocol, &name)?;
+    Ok(Asked { service, protocol: service.protocol, operation: name, input: Input::json(body)? })
+}
+
+/// Decodes an RPC v2 request.
+pub fn rpc_cbor(service: Option<&'static Service>, name: String, body: Bytes) -> Result<Asked, Fault> {
+    let service = service
+        .filter(|service| service.speaks(Protocol::Cbor))
+        .ok_or_else(|| no_service("The path names no service that speaks CBOR"))?;
+    known(service, Protocol::Cbor, &name)?;
+    Ok(Asked { service, protocol: Protocol::Cbor, operation: name, input: Input::Cbor(cbor::checked(body)?) })
+}
+
+fn no_service(message: &str) -> Fault {
+    Fault::new("UnknownOperationException", 404, message)
+}
+
+/// The words in which a form is answered that names no operation of ours. A form of no service that we know is answered
+/// as Query services do, whose clients read nothing but XML.
+pub fn speaker(head: &Parts, body: &[u8]) -> Speech {
     let form = parameters(head, body).ok();
-    let version = form.as_ref().and_then(|form| form.get("Version"));
-    let query = || api::SERVICES.iter().copied().find(|s| s.name == "iam");
-    version.and_then(speaks).or_else(query)
+    let service = form.as_ref().and_then(|form| form.get("Version")).and_then(speaks);
+    Speech { service, protocol: service.map_or(Protocol::Query, form_of) }
 }
 
 /// The service of the form-speaking ones that has this API version.
 fn speaks(version: &str) -> Option<&'static Service> {
-    let form = |s: &&'static Service| matches!(s.protocol, Protocol::Query | Protocol::Ec2);
+    let form = |s: &&'static Service| s.speaks(Protocol::Query) || s.speaks(Protocol::Ec2);
     api::SERVICES.iter().copied().filter(form).find(|s| s.version == version)
+}
+
+/// The dialect of a service's forms.
+fn form_of(service: &Service) -> Protocol {
+    if service.protocol == Protocol::Ec2 { Protocol::Ec2 } else { Protocol::Query }
 }
 
 fn parameters(head: &Parts, body: &[u8]) -> Result<Form, Fault> {
@@ -106,8 +157,10 @@ pub fn form(head: &Parts, body: &[u8]) -> Result<Asked, Fault> {
         )
     };
     let service = speaks(version).ok_or_else(invalid)?;
-    known(service, &name)?;
-    Ok(Asked { service, operation: name, input: Input::Query(form, service.protocol == Protocol::Ec2) })
+    let protocol = form_of(service);
+    known(service, protocol, &name)?;
+    let input = Input::Query(form, protocol == Protocol::Ec2);
+    Ok(Asked { service, protocol, operation: name, input })
 }
 
 /// Finds a REST operation among those that are served.
@@ -131,11 +184,12 @@ pub fn rest<'a>(
     let (wired, found) =
         best.ok_or_else(|| not_served(service.name, &format!("{} {}", head.method, head.uri.path())))?;
     let input = Input::Rest(RestRequest::new(head, found, body));
-    Ok(Asked { service, operation: wired.schema.name.to_owned(), input })
+    let protocol = Protocol::RestXml;
+    Ok(Asked { service, protocol, operation: wired.schema.name.to_owned(), input })
 }
 
-fn known(service: &'static Service, name: &str) -> Result<(), Fault> {
-    let unknown = || match service.protocol {
+fn known(service: &'static Service, protocol: Protocol, name: &str) -> Result<(), Fault> {
+    let unknown = || match protocol {
         Protocol::Query | Protocol::Ec2 => {
             Fault::client("InvalidAction", format!("The action {name} is not valid for {}", service.name))
         }

@@ -1,20 +1,22 @@
 //! One request: authenticated, decoded, checked, called, answered.
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use flate2::read::GzDecoder;
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use kernel::check;
 use kernel::ops::not_served;
-use kernel::schema::Service;
 use kernel::{Body, Cx, Door, Face, Fault, Ops, Wired};
 use tracing::Instrument;
 
 use crate::auth::{Auth, Signed};
 use crate::limits::OPERATION_BODY;
-use crate::protocol::{answer, refusal, validation_code};
-use crate::route::{Asked, Route, form, rest, route, speaker, target};
+use crate::protocol::{Speech, answer, refusal, validation_code};
+use crate::route::{Asked, Route, form, rest, route, rpc_cbor, speaker, target};
 
 /// Everything that is served, to whoever asks by a listener.
 pub struct Api {
@@ -32,7 +34,8 @@ impl Api {
         let id = door.request_id.clone();
         let span = tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
         let worker = tokio::spawn(async move { self.answer(door, request).await }.instrument(span));
-        let mut response = worker.await.unwrap_or_else(|died| refused(None, &Fault::internal(died), &id));
+        let mut response =
+            worker.await.unwrap_or_else(|died| refused(Speech::of(None), &Fault::internal(died), &id));
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amzn-requestid", id.clone());
             response.headers_mut().insert("x-amz-request-id", id);
@@ -46,15 +49,10 @@ impl Api {
         match route(&head) {
             Route::Face => self.face(face, door, head, body).await,
             asked => {
-                let service = match &asked {
-                    Route::Target(service, _) => *service,
-                    Route::Rest(service) => Some(*service),
-                    _ => None,
-                };
                 let id = door.request_id.clone();
                 self.operation(asked, door, head, body)
                     .await
-                    .unwrap_or_else(|(found, fault)| refused(found.or(service), &fault, &id))
+                    .unwrap_or_else(|(speech, fault)| refused(speech, &fault, &id))
             }
         }
     }
@@ -69,7 +67,7 @@ impl Api {
     ) -> Response<Body> {
         let Some(face) = face else {
             return refused(
-                None,
+                Speech::of(None),
                 &Fault::new("UnknownOperationException", 404, "Nothing is served at this path"),
                 &door.request_id,
             );
@@ -91,21 +89,25 @@ impl Api {
         door: Door,
         head: Parts,
         body: Body,
-    ) -> Result<Response<Body>, (Option<&'static Service>, Fault)> {
-        let body = collect(body).await.map_err(|fault| (None, fault))?;
-        // A form names its service in the body, and so the protocol of the refusal: decode before judging the signature.
-        let speaker = matches!(asked, Route::Form).then(|| speaker(&head, &body)).flatten();
+    ) -> Result<Response<Body>, (Speech, Fault)> {
+        let speech = asked.speech();
+        let sent = collect(body).await.map_err(|fault| (speech, fault))?;
+        // What is signed is what was sent; what is decoded may have been packed.
+        let body = unpacked(&head, &sent).map_err(|fault| (speech, fault))?;
+        // A form names its service in the body, and so the words of the refusal: decode before judging the signature.
+        let speech = if matches!(asked, Route::Form) { speaker(&head, &body) } else { speech };
         let asked = self.decode(asked, &head, &body);
-        let service = asked.as_ref().map_or(speaker, |asked| Some(asked.service));
-        let signed = self.auth.whole(&head, &body, service).await.map_err(|fault| (service, fault))?;
-        let asked = asked.map_err(|fault| (service, fault))?;
+        let speech = asked.as_ref().map_or(speech, Asked::speech);
+        let signed = self.auth.whole(&head, &sent, speech).await.map_err(|fault| (speech, fault))?;
+        let asked = asked.map_err(|fault| (speech, fault))?;
         let cx = self.enter(&door, &head, signed);
-        self.call(&cx, asked).await.map_err(|fault| (service, fault))
+        self.call(&cx, asked).await.map_err(|fault| (speech, fault))
     }
 
     fn decode(&self, route: Route, head: &Parts, body: &Bytes) -> Result<Asked, Fault> {
         match route {
             Route::Target(service, name) => target(service, name, body),
+            Route::Rpc(service, name) => rpc_cbor(service, name, body.clone()),
             Route::Form => form(head, body),
             Route::Rest(service) => {
                 let served = service.operations.iter().filter_map(|name| self.ops.wired(service.name, name));
@@ -116,18 +118,18 @@ impl Api {
     }
 
     async fn call(&self, cx: &Cx, asked: Asked) -> Result<Response<Body>, Fault> {
-        let Asked { service, operation, input } = asked;
+        let Asked { service, protocol, operation, input } = asked;
         let wired =
             self.ops.wired(service.name, &operation).ok_or_else(|| not_served(service.name, &operation))?;
         let Wired { schema, call } = *wired;
         let found = input.read(schema, |reader| check::violations(reader, schema.input))??;
-        if let Some(fault) = check::fault(validation_code(service), &found) {
+        if let Some(fault) = check::fault(validation_code(service, protocol), &found) {
             return Err(fault);
         }
         let call = input.read(schema, |reader| call(cx, reader))??;
         let output = call.await?;
         tracing::debug!(service = service.name, operation, caller = cx.caller.arn, "served");
-        Ok(answer(schema, &*output, &cx.request_id))
+        Ok(answer(schema, protocol, &*output, &cx.request_id))
     }
 
     fn enter(&self, door: &Door, head: &Parts, signed: Signed) -> Cx {
@@ -148,12 +150,12 @@ impl Api {
 }
 
 /// The refusal, its detail logged.
-fn refused(service: Option<&'static Service>, fault: &Fault, request_id: &str) -> Response<Body> {
+fn refused(speech: Speech, fault: &Fault, request_id: &str) -> Response<Body> {
     match &fault.detail {
         Some(detail) => tracing::error!(request_id, code = %fault.code, detail, "failed"),
         None => tracing::debug!(request_id, code = %fault.code, message = fault.message, "refused"),
     }
-    refusal(service, fault, request_id)
+    refusal(speech, fault, request_id)
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, Fault> {
@@ -163,11 +165,30 @@ async fn collect(mut body: Body) -> Result<Bytes, Fault> {
             frame.map_err(|e| Fault::client("IncompleteBody", format!("The body could not be read: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > OPERATION_BODY {
-            let message =
-                format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes");
-            return Err(Fault::new("RequestEntityTooLarge", 413, message));
+            return Err(too_large());
         }
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+fn too_large() -> Fault {
+    let message = format!("The body is larger than {OPERATION_BODY} bytes, the most that an operation takes");
+    Fault::new("RequestEntityTooLarge", 413, message)
+}
+
+/// The body as the client meant it: clients pack long ones of some operations (PutMetricData).
+fn unpacked(head: &Parts, body: &Bytes) -> Result<Bytes, Fault> {
+    match head.headers.get(CONTENT_ENCODING) {
+        None => return Ok(body.clone()),
+        Some(encoding) if encoding == "gzip" => {}
+        // `aws-chunked` and the like are of faces; what we cannot undo, the protocol will not be able to read.
+        Some(_) => return Ok(body.clone()),
+    }
+    let mut whole = Vec::new();
+    let read = GzDecoder::new(&body[..]).take(OPERATION_BODY as u64 + 1).read_to_end(&mut whole);
+    read.map_err(|e| {
+        Fault::client("SerializationException", format!("The body is not gzip as it says: {e}"))
+    })?;
+    if whole.len() > OPERATION_BODY { Err(too_large()) } else { Ok(whole.into()) }
 }

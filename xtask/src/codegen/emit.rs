@@ -54,6 +54,8 @@ impl Emit<'_> {
             ("rest-xml", _) => "RestXml",
             (other, _) => return Err(format!("no protocol {other}")),
         };
+        let also = self.also(protocol).join(", ");
+        let query_codes = self.query_codes();
         let endpoint = meta("endpointPrefix").to_owned();
         let signing =
             if meta("signingName").is_empty() { endpoint.clone() } else { meta("signingName").into() };
@@ -77,9 +79,33 @@ impl Emit<'_> {
         line!(self, "/// The service's metadata.");
         line!(
             self,
-            "pub static SERVICE: s::Service = s::Service {{ name: {name:?}, iam: {iam:?}, signing: {signing:?}, endpoint: {endpoint:?}, protocol: s::Protocol::{protocol}, target_prefix: {prefix:?}, version: {version:?}, xmlns: {xmlns:?}, operations: &{all:?} }};"
+            "pub static SERVICE: s::Service = s::Service {{ name: {name:?}, iam: {iam:?}, signing: {signing:?}, endpoint: {endpoint:?}, protocol: s::Protocol::{protocol}, also: &[{also}], query_codes: &{query_codes}, target_prefix: {prefix:?}, version: {version:?}, xmlns: {xmlns:?}, operations: &{all:?} }};"
         );
         Ok(())
+    }
+
+    /// The model's protocols beside its first.
+    fn also(&self, first: &str) -> Vec<&'static str> {
+        let listed = self.model.json["metadata"]["protocols"].as_array();
+        let names = listed.into_iter().flatten().filter_map(Value::as_str);
+        let other = names.filter_map(|name| match name {
+            "smithy-rpc-v2-cbor" => Some("s::Protocol::Cbor"),
+            "query" if first != "Query" => Some("s::Protocol::Query"),
+            _ => None,
+        });
+        other.collect()
+    }
+
+    /// Error shapes with another code in Query, where the model keeps to those.
+    fn query_codes(&self) -> String {
+        if self.model.json["metadata"]["awsQueryCompatible"].is_null() {
+            return "[]".into();
+        }
+        let exceptions = self.model.shapes().filter(|(_, shape)| shape["exception"] == true);
+        let codes =
+            exceptions.filter_map(|(name, shape)| Some((name.as_str(), shape["error"]["code"].as_str()?)));
+        let codes: Vec<_> = codes.filter(|(name, code)| name != code).collect();
+        format!("{codes:?}")
     }
 
     fn operation(&mut self, (name, operation): (&String, &Value)) -> Result<(), String> {

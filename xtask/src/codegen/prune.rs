@@ -78,6 +78,7 @@ fn prune(model: &Value, wanted: &[&str], all: &[&String]) -> Result<Value, Strin
     let metadata = &model["metadata"];
     let keys = [
         "apiVersion",
+        "awsQueryCompatible",
         "endpointPrefix",
         "jsonVersion",
         "protocol",

@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "acm",
     endpoint: "acm",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "CertificateManager",
     version: "2015-12-08",
     xmlns: "",

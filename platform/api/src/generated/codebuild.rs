@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "codebuild",
     endpoint: "codebuild",
     protocol: s::Protocol::Json11,
+    also: &[s::Protocol::Cbor],
+    query_codes: &[],
     target_prefix: "CodeBuild_20161006",
     version: "2016-10-06",
     xmlns: "",

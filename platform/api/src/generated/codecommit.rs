@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "codecommit",
     endpoint: "codecommit",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "CodeCommit_20150413",
     version: "2015-04-13",
     xmlns: "",

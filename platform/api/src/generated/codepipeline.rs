@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "codepipeline",
     endpoint: "codepipeline",
     protocol: s::Protocol::Json11,
+    also: &[s::Protocol::Cbor],
+    query_codes: &[],
     target_prefix: "CodePipeline_20150709",
     version: "2015-07-09",
     xmlns: "http://codepipeline.amazonaws.com/doc/2015-07-09/",

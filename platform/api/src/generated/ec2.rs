@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "ec2",
     endpoint: "ec2",
     protocol: s::Protocol::Ec2,
+    also: &[],
+    query_codes: &[],
     target_prefix: "",
     version: "2016-11-15",
     xmlns: "http://ec2.amazonaws.com/doc/2016-11-15",

@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "ecr",
     endpoint: "api.ecr",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "AmazonEC2ContainerRegistry_V20150921",
     version: "2015-09-21",
     xmlns: "",

@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "ecs",
     endpoint: "ecs",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "AmazonEC2ContainerServiceV20141113",
     version: "2014-11-13",
     xmlns: "",

@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "elasticloadbalancing",
     endpoint: "elasticloadbalancing",
     protocol: s::Protocol::Query,
+    also: &[],
+    query_codes: &[],
     target_prefix: "",
     version: "2015-12-01",
     xmlns: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",

@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "events",
     endpoint: "events",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "AWSEvents",
     version: "2015-10-07",
     xmlns: "",
@@ -1413,6 +1415,1509 @@ impl kernel::Operation for ListTagsForResource {
 impl kernel::ops::WireOperation for ListTagsForResource {
     const OPERATION: &'static s::OperationSchema = &LIST_TAGS_FOR_RESOURCE_OPERATION;
 }
+/// Input of `CreateConnection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnection {
+    /// `Name`.
+    pub name: String,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `AuthorizationType`.
+    pub authorization_type: String,
+    /// `AuthParameters`.
+    pub auth_parameters: CreateConnectionAuthRequestParameters,
+    /// `InvocationConnectivityParameters`.
+    pub invocation_connectivity_parameters: Option<ConnectivityResourceParameters>,
+    /// `KmsKeyIdentifier`.
+    pub kms_key_identifier: Option<String>,
+}
+static CREATE_CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionRequest",
+    members: &[
+        member("Name", "Name", "Name", s::At::Body, true, false, s::Type::String(&CONNECTION_NAME_TEXT)),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "AuthorizationType",
+            "AuthorizationType",
+            "AuthorizationType",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&CONNECTION_AUTHORIZATION_TYPE_TEXT),
+        ),
+        member(
+            "AuthParameters",
+            "AuthParameters",
+            "AuthParameters",
+            s::At::Body,
+            true,
+            false,
+            s::Type::Structure(&CREATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&KMS_KEY_IDENTIFIER_TEXT),
+        ),
+    ],
+};
+kernel::shape!(CreateConnection, CREATE_CONNECTION_SCHEMA, 0 name, 1 description, 2 authorization_type, 3 auth_parameters, 4 invocation_connectivity_parameters, 5 kms_key_identifier);
+/// What `CreateConnection` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionOutput {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+}
+static CREATE_CONNECTION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionResponse",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionOutput, CREATE_CONNECTION_OUTPUT_SCHEMA, 0 connection_arn, 1 connection_state, 2 creation_time, 3 last_modified_time);
+static CREATE_CONNECTION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "CreateConnection",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &CREATE_CONNECTION_SCHEMA,
+    output: &CREATE_CONNECTION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for CreateConnection {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "CreateConnection";
+    type Output = CreateConnectionOutput;
+}
+impl kernel::ops::WireOperation for CreateConnection {
+    const OPERATION: &'static s::OperationSchema = &CREATE_CONNECTION_OPERATION;
+}
+/// Input of `DescribeConnection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeConnection {
+    /// `Name`.
+    pub name: String,
+}
+static DESCRIBE_CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeConnectionRequest",
+    members: &[member(
+        "Name",
+        "Name",
+        "Name",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&CONNECTION_NAME_TEXT),
+    )],
+};
+kernel::shape!(DescribeConnection, DESCRIBE_CONNECTION_SCHEMA, 0 name);
+/// What `DescribeConnection` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeConnectionOutput {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `Name`.
+    pub name: Option<String>,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `InvocationConnectivityParameters`.
+    pub invocation_connectivity_parameters: Option<DescribeConnectionConnectivityParameters>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `StateReason`.
+    pub state_reason: Option<String>,
+    /// `AuthorizationType`.
+    pub authorization_type: Option<String>,
+    /// `SecretArn`.
+    pub secret_arn: Option<String>,
+    /// `KmsKeyIdentifier`.
+    pub kms_key_identifier: Option<String>,
+    /// `AuthParameters`.
+    pub auth_parameters: Option<ConnectionAuthResponseParameters>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+    /// `LastAuthorizedTime`.
+    pub last_authorized_time: Option<kernel::Timestamp>,
+}
+static DESCRIBE_CONNECTION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeConnectionResponse",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member("Name", "Name", "Name", s::At::Body, false, false, s::Type::String(&CONNECTION_NAME_TEXT)),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&DESCRIBE_CONNECTION_CONNECTIVITY_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "StateReason",
+            "StateReason",
+            "StateReason",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_REASON_TEXT),
+        ),
+        member(
+            "AuthorizationType",
+            "AuthorizationType",
+            "AuthorizationType",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_AUTHORIZATION_TYPE_TEXT),
+        ),
+        member(
+            "SecretArn",
+            "SecretArn",
+            "SecretArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&SECRETS_MANAGER_SECRET_ARN_TEXT),
+        ),
+        member(
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&KMS_KEY_IDENTIFIER_TEXT),
+        ),
+        member(
+            "AuthParameters",
+            "AuthParameters",
+            "AuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_AUTH_RESPONSE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(DescribeConnectionOutput, DESCRIBE_CONNECTION_OUTPUT_SCHEMA, 0 connection_arn, 1 name, 2 description, 3 invocation_connectivity_parameters, 4 connection_state, 5 state_reason, 6 authorization_type, 7 secret_arn, 8 kms_key_identifier, 9 auth_parameters, 10 creation_time, 11 last_modified_time, 12 last_authorized_time);
+static DESCRIBE_CONNECTION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "DescribeConnection",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &DESCRIBE_CONNECTION_SCHEMA,
+    output: &DESCRIBE_CONNECTION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for DescribeConnection {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "DescribeConnection";
+    type Output = DescribeConnectionOutput;
+}
+impl kernel::ops::WireOperation for DescribeConnection {
+    const OPERATION: &'static s::OperationSchema = &DESCRIBE_CONNECTION_OPERATION;
+}
+/// Input of `ListConnections`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ListConnections {
+    /// `NamePrefix`.
+    pub name_prefix: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `NextToken`.
+    pub next_token: Option<String>,
+    /// `Limit`.
+    pub limit: Option<i32>,
+}
+static LIST_CONNECTIONS_SCHEMA: s::Structure = s::Structure {
+    name: "ListConnectionsRequest",
+    members: &[
+        member(
+            "NamePrefix",
+            "NamePrefix",
+            "NamePrefix",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_NAME_TEXT),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "NextToken",
+            "NextToken",
+            "NextToken",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&NEXT_TOKEN_TEXT),
+        ),
+        member(
+            "Limit",
+            "Limit",
+            "Limit",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: Some(100) }),
+        ),
+    ],
+};
+kernel::shape!(ListConnections, LIST_CONNECTIONS_SCHEMA, 0 name_prefix, 1 connection_state, 2 next_token, 3 limit);
+/// What `ListConnections` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct ListConnectionsOutput {
+    /// `Connections`.
+    pub connections: Option<Vec<Connection>>,
+    /// `NextToken`.
+    pub next_token: Option<String>,
+}
+static LIST_CONNECTIONS_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "ListConnectionsResponse",
+    members: &[
+        member(
+            "Connections",
+            "Connections",
+            "Connections",
+            s::At::Body,
+            false,
+            false,
+            s::Type::List(&CONNECTION_RESPONSE_LIST_LIST),
+        ),
+        member(
+            "NextToken",
+            "NextToken",
+            "NextToken",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&NEXT_TOKEN_TEXT),
+        ),
+    ],
+};
+kernel::shape!(ListConnectionsOutput, LIST_CONNECTIONS_OUTPUT_SCHEMA, 0 connections, 1 next_token);
+static LIST_CONNECTIONS_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "ListConnections",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &LIST_CONNECTIONS_SCHEMA,
+    output: &LIST_CONNECTIONS_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for ListConnections {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "ListConnections";
+    type Output = ListConnectionsOutput;
+}
+impl kernel::ops::WireOperation for ListConnections {
+    const OPERATION: &'static s::OperationSchema = &LIST_CONNECTIONS_OPERATION;
+}
+/// Input of `UpdateConnection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnection {
+    /// `Name`.
+    pub name: String,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `AuthorizationType`.
+    pub authorization_type: Option<String>,
+    /// `AuthParameters`.
+    pub auth_parameters: Option<UpdateConnectionAuthRequestParameters>,
+    /// `InvocationConnectivityParameters`.
+    pub invocation_connectivity_parameters: Option<ConnectivityResourceParameters>,
+    /// `KmsKeyIdentifier`.
+    pub kms_key_identifier: Option<String>,
+}
+static UPDATE_CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionRequest",
+    members: &[
+        member("Name", "Name", "Name", s::At::Body, true, false, s::Type::String(&CONNECTION_NAME_TEXT)),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "AuthorizationType",
+            "AuthorizationType",
+            "AuthorizationType",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_AUTHORIZATION_TYPE_TEXT),
+        ),
+        member(
+            "AuthParameters",
+            "AuthParameters",
+            "AuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&UPDATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            "InvocationConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            "KmsKeyIdentifier",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&KMS_KEY_IDENTIFIER_TEXT),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnection, UPDATE_CONNECTION_SCHEMA, 0 name, 1 description, 2 authorization_type, 3 auth_parameters, 4 invocation_connectivity_parameters, 5 kms_key_identifier);
+/// What `UpdateConnection` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionOutput {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+    /// `LastAuthorizedTime`.
+    pub last_authorized_time: Option<kernel::Timestamp>,
+}
+static UPDATE_CONNECTION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionResponse",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionOutput, UPDATE_CONNECTION_OUTPUT_SCHEMA, 0 connection_arn, 1 connection_state, 2 creation_time, 3 last_modified_time, 4 last_authorized_time);
+static UPDATE_CONNECTION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "UpdateConnection",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &UPDATE_CONNECTION_SCHEMA,
+    output: &UPDATE_CONNECTION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for UpdateConnection {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "UpdateConnection";
+    type Output = UpdateConnectionOutput;
+}
+impl kernel::ops::WireOperation for UpdateConnection {
+    const OPERATION: &'static s::OperationSchema = &UPDATE_CONNECTION_OPERATION;
+}
+/// Input of `DeleteConnection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteConnection {
+    /// `Name`.
+    pub name: String,
+}
+static DELETE_CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "DeleteConnectionRequest",
+    members: &[member(
+        "Name",
+        "Name",
+        "Name",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&CONNECTION_NAME_TEXT),
+    )],
+};
+kernel::shape!(DeleteConnection, DELETE_CONNECTION_SCHEMA, 0 name);
+/// What `DeleteConnection` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteConnectionOutput {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+    /// `LastAuthorizedTime`.
+    pub last_authorized_time: Option<kernel::Timestamp>,
+}
+static DELETE_CONNECTION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "DeleteConnectionResponse",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(DeleteConnectionOutput, DELETE_CONNECTION_OUTPUT_SCHEMA, 0 connection_arn, 1 connection_state, 2 creation_time, 3 last_modified_time, 4 last_authorized_time);
+static DELETE_CONNECTION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "DeleteConnection",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &DELETE_CONNECTION_SCHEMA,
+    output: &DELETE_CONNECTION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for DeleteConnection {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "DeleteConnection";
+    type Output = DeleteConnectionOutput;
+}
+impl kernel::ops::WireOperation for DeleteConnection {
+    const OPERATION: &'static s::OperationSchema = &DELETE_CONNECTION_OPERATION;
+}
+/// Input of `DeauthorizeConnection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeauthorizeConnection {
+    /// `Name`.
+    pub name: String,
+}
+static DEAUTHORIZE_CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "DeauthorizeConnectionRequest",
+    members: &[member(
+        "Name",
+        "Name",
+        "Name",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&CONNECTION_NAME_TEXT),
+    )],
+};
+kernel::shape!(DeauthorizeConnection, DEAUTHORIZE_CONNECTION_SCHEMA, 0 name);
+/// What `DeauthorizeConnection` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeauthorizeConnectionOutput {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+    /// `LastAuthorizedTime`.
+    pub last_authorized_time: Option<kernel::Timestamp>,
+}
+static DEAUTHORIZE_CONNECTION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "DeauthorizeConnectionResponse",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(DeauthorizeConnectionOutput, DEAUTHORIZE_CONNECTION_OUTPUT_SCHEMA, 0 connection_arn, 1 connection_state, 2 creation_time, 3 last_modified_time, 4 last_authorized_time);
+static DEAUTHORIZE_CONNECTION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "DeauthorizeConnection",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &DEAUTHORIZE_CONNECTION_SCHEMA,
+    output: &DEAUTHORIZE_CONNECTION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for DeauthorizeConnection {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "DeauthorizeConnection";
+    type Output = DeauthorizeConnectionOutput;
+}
+impl kernel::ops::WireOperation for DeauthorizeConnection {
+    const OPERATION: &'static s::OperationSchema = &DEAUTHORIZE_CONNECTION_OPERATION;
+}
+/// Input of `CreateApiDestination`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateApiDestination {
+    /// `Name`.
+    pub name: String,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `ConnectionArn`.
+    pub connection_arn: String,
+    /// `InvocationEndpoint`.
+    pub invocation_endpoint: String,
+    /// `HttpMethod`.
+    pub http_method: String,
+    /// `InvocationRateLimitPerSecond`.
+    pub invocation_rate_limit_per_second: Option<i32>,
+}
+static CREATE_API_DESTINATION_SCHEMA: s::Structure = s::Structure {
+    name: "CreateApiDestinationRequest",
+    members: &[
+        member("Name", "Name", "Name", s::At::Body, true, false, s::Type::String(&API_DESTINATION_NAME_TEXT)),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&API_DESTINATION_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: None }),
+        ),
+    ],
+};
+kernel::shape!(CreateApiDestination, CREATE_API_DESTINATION_SCHEMA, 0 name, 1 description, 2 connection_arn, 3 invocation_endpoint, 4 http_method, 5 invocation_rate_limit_per_second);
+/// What `CreateApiDestination` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateApiDestinationOutput {
+    /// `ApiDestinationArn`.
+    pub api_destination_arn: Option<String>,
+    /// `ApiDestinationState`.
+    pub api_destination_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+}
+static CREATE_API_DESTINATION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "CreateApiDestinationResponse",
+    members: &[
+        member(
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_ARN_TEXT),
+        ),
+        member(
+            "ApiDestinationState",
+            "ApiDestinationState",
+            "ApiDestinationState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(CreateApiDestinationOutput, CREATE_API_DESTINATION_OUTPUT_SCHEMA, 0 api_destination_arn, 1 api_destination_state, 2 creation_time, 3 last_modified_time);
+static CREATE_API_DESTINATION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "CreateApiDestination",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &CREATE_API_DESTINATION_SCHEMA,
+    output: &CREATE_API_DESTINATION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for CreateApiDestination {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "CreateApiDestination";
+    type Output = CreateApiDestinationOutput;
+}
+impl kernel::ops::WireOperation for CreateApiDestination {
+    const OPERATION: &'static s::OperationSchema = &CREATE_API_DESTINATION_OPERATION;
+}
+/// Input of `DescribeApiDestination`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeApiDestination {
+    /// `Name`.
+    pub name: String,
+}
+static DESCRIBE_API_DESTINATION_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeApiDestinationRequest",
+    members: &[member(
+        "Name",
+        "Name",
+        "Name",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&API_DESTINATION_NAME_TEXT),
+    )],
+};
+kernel::shape!(DescribeApiDestination, DESCRIBE_API_DESTINATION_SCHEMA, 0 name);
+/// What `DescribeApiDestination` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeApiDestinationOutput {
+    /// `ApiDestinationArn`.
+    pub api_destination_arn: Option<String>,
+    /// `Name`.
+    pub name: Option<String>,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `ApiDestinationState`.
+    pub api_destination_state: Option<String>,
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `InvocationEndpoint`.
+    pub invocation_endpoint: Option<String>,
+    /// `HttpMethod`.
+    pub http_method: Option<String>,
+    /// `InvocationRateLimitPerSecond`.
+    pub invocation_rate_limit_per_second: Option<i32>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+}
+static DESCRIBE_API_DESTINATION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeApiDestinationResponse",
+    members: &[
+        member(
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_ARN_TEXT),
+        ),
+        member(
+            "Name",
+            "Name",
+            "Name",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_NAME_TEXT),
+        ),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "ApiDestinationState",
+            "ApiDestinationState",
+            "ApiDestinationState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_STATE_TEXT),
+        ),
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: None }),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(DescribeApiDestinationOutput, DESCRIBE_API_DESTINATION_OUTPUT_SCHEMA, 0 api_destination_arn, 1 name, 2 description, 3 api_destination_state, 4 connection_arn, 5 invocation_endpoint, 6 http_method, 7 invocation_rate_limit_per_second, 8 creation_time, 9 last_modified_time);
+static DESCRIBE_API_DESTINATION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "DescribeApiDestination",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &DESCRIBE_API_DESTINATION_SCHEMA,
+    output: &DESCRIBE_API_DESTINATION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for DescribeApiDestination {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "DescribeApiDestination";
+    type Output = DescribeApiDestinationOutput;
+}
+impl kernel::ops::WireOperation for DescribeApiDestination {
+    const OPERATION: &'static s::OperationSchema = &DESCRIBE_API_DESTINATION_OPERATION;
+}
+/// Input of `ListApiDestinations`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ListApiDestinations {
+    /// `NamePrefix`.
+    pub name_prefix: Option<String>,
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `NextToken`.
+    pub next_token: Option<String>,
+    /// `Limit`.
+    pub limit: Option<i32>,
+}
+static LIST_API_DESTINATIONS_SCHEMA: s::Structure = s::Structure {
+    name: "ListApiDestinationsRequest",
+    members: &[
+        member(
+            "NamePrefix",
+            "NamePrefix",
+            "NamePrefix",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_NAME_TEXT),
+        ),
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "NextToken",
+            "NextToken",
+            "NextToken",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&NEXT_TOKEN_TEXT),
+        ),
+        member(
+            "Limit",
+            "Limit",
+            "Limit",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: Some(100) }),
+        ),
+    ],
+};
+kernel::shape!(ListApiDestinations, LIST_API_DESTINATIONS_SCHEMA, 0 name_prefix, 1 connection_arn, 2 next_token, 3 limit);
+/// What `ListApiDestinations` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct ListApiDestinationsOutput {
+    /// `ApiDestinations`.
+    pub api_destinations: Option<Vec<ApiDestination>>,
+    /// `NextToken`.
+    pub next_token: Option<String>,
+}
+static LIST_API_DESTINATIONS_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "ListApiDestinationsResponse",
+    members: &[
+        member(
+            "ApiDestinations",
+            "ApiDestinations",
+            "ApiDestinations",
+            s::At::Body,
+            false,
+            false,
+            s::Type::List(&API_DESTINATION_RESPONSE_LIST_LIST),
+        ),
+        member(
+            "NextToken",
+            "NextToken",
+            "NextToken",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&NEXT_TOKEN_TEXT),
+        ),
+    ],
+};
+kernel::shape!(ListApiDestinationsOutput, LIST_API_DESTINATIONS_OUTPUT_SCHEMA, 0 api_destinations, 1 next_token);
+static LIST_API_DESTINATIONS_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "ListApiDestinations",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &LIST_API_DESTINATIONS_SCHEMA,
+    output: &LIST_API_DESTINATIONS_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for ListApiDestinations {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "ListApiDestinations";
+    type Output = ListApiDestinationsOutput;
+}
+impl kernel::ops::WireOperation for ListApiDestinations {
+    const OPERATION: &'static s::OperationSchema = &LIST_API_DESTINATIONS_OPERATION;
+}
+/// Input of `UpdateApiDestination`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateApiDestination {
+    /// `Name`.
+    pub name: String,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `InvocationEndpoint`.
+    pub invocation_endpoint: Option<String>,
+    /// `HttpMethod`.
+    pub http_method: Option<String>,
+    /// `InvocationRateLimitPerSecond`.
+    pub invocation_rate_limit_per_second: Option<i32>,
+}
+static UPDATE_API_DESTINATION_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateApiDestinationRequest",
+    members: &[
+        member("Name", "Name", "Name", s::At::Body, true, false, s::Type::String(&API_DESTINATION_NAME_TEXT)),
+        member(
+            "Description",
+            "Description",
+            "Description",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_DESCRIPTION_TEXT),
+        ),
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: None }),
+        ),
+    ],
+};
+kernel::shape!(UpdateApiDestination, UPDATE_API_DESTINATION_SCHEMA, 0 name, 1 description, 2 connection_arn, 3 invocation_endpoint, 4 http_method, 5 invocation_rate_limit_per_second);
+/// What `UpdateApiDestination` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateApiDestinationOutput {
+    /// `ApiDestinationArn`.
+    pub api_destination_arn: Option<String>,
+    /// `ApiDestinationState`.
+    pub api_destination_state: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+}
+static UPDATE_API_DESTINATION_OUTPUT_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateApiDestinationResponse",
+    members: &[
+        member(
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_ARN_TEXT),
+        ),
+        member(
+            "ApiDestinationState",
+            "ApiDestinationState",
+            "ApiDestinationState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_STATE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(UpdateApiDestinationOutput, UPDATE_API_DESTINATION_OUTPUT_SCHEMA, 0 api_destination_arn, 1 api_destination_state, 2 creation_time, 3 last_modified_time);
+static UPDATE_API_DESTINATION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "UpdateApiDestination",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &UPDATE_API_DESTINATION_SCHEMA,
+    output: &UPDATE_API_DESTINATION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for UpdateApiDestination {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "UpdateApiDestination";
+    type Output = UpdateApiDestinationOutput;
+}
+impl kernel::ops::WireOperation for UpdateApiDestination {
+    const OPERATION: &'static s::OperationSchema = &UPDATE_API_DESTINATION_OPERATION;
+}
+/// Input of `DeleteApiDestination`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteApiDestination {
+    /// `Name`.
+    pub name: String,
+}
+static DELETE_API_DESTINATION_SCHEMA: s::Structure = s::Structure {
+    name: "DeleteApiDestinationRequest",
+    members: &[member(
+        "Name",
+        "Name",
+        "Name",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&API_DESTINATION_NAME_TEXT),
+    )],
+};
+kernel::shape!(DeleteApiDestination, DELETE_API_DESTINATION_SCHEMA, 0 name);
+/// What `DeleteApiDestination` answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteApiDestinationOutput {}
+static DELETE_API_DESTINATION_OUTPUT_SCHEMA: s::Structure =
+    s::Structure { name: "DeleteApiDestinationResponse", members: &[] };
+kernel::shape!(DeleteApiDestinationOutput, DELETE_API_DESTINATION_OUTPUT_SCHEMA);
+static DELETE_API_DESTINATION_OPERATION: s::OperationSchema = s::OperationSchema {
+    service: &SERVICE,
+    name: "DeleteApiDestination",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &DELETE_API_DESTINATION_SCHEMA,
+    output: &DELETE_API_DESTINATION_OUTPUT_SCHEMA,
+    result_wrapper: "",
+    input_root: "",
+};
+impl kernel::Operation for DeleteApiDestination {
+    const SERVICE: &'static str = SERVICE.name;
+    const NAME: &'static str = "DeleteApiDestination";
+    type Output = DeleteApiDestinationOutput;
+}
+impl kernel::ops::WireOperation for DeleteApiDestination {
+    const OPERATION: &'static s::OperationSchema = &DELETE_API_DESTINATION_OPERATION;
+}
+/// AWS's `ApiDestination`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ApiDestination {
+    /// `ApiDestinationArn`.
+    pub api_destination_arn: Option<String>,
+    /// `Name`.
+    pub name: Option<String>,
+    /// `ApiDestinationState`.
+    pub api_destination_state: Option<String>,
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `InvocationEndpoint`.
+    pub invocation_endpoint: Option<String>,
+    /// `HttpMethod`.
+    pub http_method: Option<String>,
+    /// `InvocationRateLimitPerSecond`.
+    pub invocation_rate_limit_per_second: Option<i32>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+}
+static API_DESTINATION_SCHEMA: s::Structure = s::Structure {
+    name: "ApiDestination",
+    members: &[
+        member(
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            "ApiDestinationArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_ARN_TEXT),
+        ),
+        member(
+            "Name",
+            "Name",
+            "Name",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_NAME_TEXT),
+        ),
+        member(
+            "ApiDestinationState",
+            "ApiDestinationState",
+            "ApiDestinationState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_STATE_TEXT),
+        ),
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member(
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            "InvocationEndpoint",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&API_DESTINATION_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            "InvocationRateLimitPerSecond",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Integer(s::Range { min: Some(1), max: None }),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(ApiDestination, API_DESTINATION_SCHEMA, 0 api_destination_arn, 1 name, 2 api_destination_state, 3 connection_arn, 4 invocation_endpoint, 5 http_method, 6 invocation_rate_limit_per_second, 7 creation_time, 8 last_modified_time);
+static API_DESTINATION_ARN_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(1), max: Some(1600) },
+    pattern: "^arn:aws([a-z]|\\-)*:events:([a-z]|\\d|\\-)*:([0-9]{12})?:api-destination\\/[\\.\\-_A-Za-z0-9]+\\/[\\-A-Za-z0-9]+$",
+    values: &[],
+};
+static API_DESTINATION_DESCRIPTION_TEXT: s::Text =
+    s::Text { length: s::Range { min: None, max: Some(512) }, pattern: ".*", values: &[] };
+static API_DESTINATION_HTTP_METHOD_TEXT: s::Text = s::Text {
+    length: ANY,
+    pattern: "",
+    values: &["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"],
+};
+static API_DESTINATION_NAME_TEXT: s::Text =
+    s::Text { length: s::Range { min: Some(1), max: Some(64) }, pattern: "[\\.\\-_A-Za-z0-9]+", values: &[] };
+static API_DESTINATION_RESPONSE_LIST_LIST: s::List =
+    s::List { length: ANY, item: "member", flat: false, of: s::Type::Structure(&API_DESTINATION_SCHEMA) };
+static API_DESTINATION_STATE_TEXT: s::Text =
+    s::Text { length: ANY, pattern: "", values: &["ACTIVE", "INACTIVE"] };
 /// AWS's `AppSyncParameters`.
 #[derive(Clone, Default, PartialEq)]
 pub struct AppSyncParameters {
@@ -1436,6 +2941,16 @@ static ARN_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(1600) }, pattern: "", values: &[] };
 static ASSIGN_PUBLIC_IP_TEXT: s::Text =
     s::Text { length: ANY, pattern: "", values: &["ENABLED", "DISABLED"] };
+static AUTH_HEADER_PARAMETERS_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(1), max: Some(512) },
+    pattern: "^[ \\t]*[^\\x00-\\x1F:\\x7F]+([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*$",
+    values: &[],
+};
+static AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(1), max: Some(512) },
+    pattern: "^[ \\t]*[^\\x00-\\x1F:\\x7F]+([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*$",
+    values: &[],
+};
 /// AWS's `AwsVpcConfiguration`.
 #[derive(Clone, Default, PartialEq)]
 pub struct AwsVpcConfiguration {
@@ -1590,6 +3105,715 @@ static CAPACITY_PROVIDER_STRATEGY_ITEM_SCHEMA: s::Structure = s::Structure {
     ],
 };
 kernel::shape!(CapacityProviderStrategyItem, CAPACITY_PROVIDER_STRATEGY_ITEM_SCHEMA, 0 capacity_provider, 1 weight, 2 base);
+/// AWS's `Connection`.
+#[derive(Clone, Default, PartialEq)]
+pub struct Connection {
+    /// `ConnectionArn`.
+    pub connection_arn: Option<String>,
+    /// `Name`.
+    pub name: Option<String>,
+    /// `ConnectionState`.
+    pub connection_state: Option<String>,
+    /// `StateReason`.
+    pub state_reason: Option<String>,
+    /// `AuthorizationType`.
+    pub authorization_type: Option<String>,
+    /// `CreationTime`.
+    pub creation_time: Option<kernel::Timestamp>,
+    /// `LastModifiedTime`.
+    pub last_modified_time: Option<kernel::Timestamp>,
+    /// `LastAuthorizedTime`.
+    pub last_authorized_time: Option<kernel::Timestamp>,
+}
+static CONNECTION_SCHEMA: s::Structure = s::Structure {
+    name: "Connection",
+    members: &[
+        member(
+            "ConnectionArn",
+            "ConnectionArn",
+            "ConnectionArn",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_ARN_TEXT),
+        ),
+        member("Name", "Name", "Name", s::At::Body, false, false, s::Type::String(&CONNECTION_NAME_TEXT)),
+        member(
+            "ConnectionState",
+            "ConnectionState",
+            "ConnectionState",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_TEXT),
+        ),
+        member(
+            "StateReason",
+            "StateReason",
+            "StateReason",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_STATE_REASON_TEXT),
+        ),
+        member(
+            "AuthorizationType",
+            "AuthorizationType",
+            "AuthorizationType",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_AUTHORIZATION_TYPE_TEXT),
+        ),
+        member(
+            "CreationTime",
+            "CreationTime",
+            "CreationTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastModifiedTime",
+            "LastModifiedTime",
+            "LastModifiedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+        member(
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            "LastAuthorizedTime",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Timestamp(s::TimeFormat::Default),
+        ),
+    ],
+};
+kernel::shape!(Connection, CONNECTION_SCHEMA, 0 connection_arn, 1 name, 2 connection_state, 3 state_reason, 4 authorization_type, 5 creation_time, 6 last_modified_time, 7 last_authorized_time);
+/// AWS's `ConnectionApiKeyAuthResponseParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionApiKeyAuthResponseParameters {
+    /// `ApiKeyName`.
+    pub api_key_name: Option<String>,
+}
+static CONNECTION_API_KEY_AUTH_RESPONSE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionApiKeyAuthResponseParameters",
+    members: &[member(
+        "ApiKeyName",
+        "ApiKeyName",
+        "ApiKeyName",
+        s::At::Body,
+        false,
+        false,
+        s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+    )],
+};
+kernel::shape!(ConnectionApiKeyAuthResponseParameters, CONNECTION_API_KEY_AUTH_RESPONSE_PARAMETERS_SCHEMA, 0 api_key_name);
+static CONNECTION_ARN_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(1), max: Some(1600) },
+    pattern: "^arn:aws([a-z]|\\-)*:events:([a-z]|\\d|\\-)*:([0-9]{12})?:connection\\/[\\.\\-_A-Za-z0-9]+\\/[\\-A-Za-z0-9]+$",
+    values: &[],
+};
+/// AWS's `ConnectionAuthResponseParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionAuthResponseParameters {
+    /// `BasicAuthParameters`.
+    pub basic_auth_parameters: Option<ConnectionBasicAuthResponseParameters>,
+    /// `OAuthParameters`.
+    pub o_auth_parameters: Option<ConnectionOAuthResponseParameters>,
+    /// `ApiKeyAuthParameters`.
+    pub api_key_auth_parameters: Option<ConnectionApiKeyAuthResponseParameters>,
+    /// `InvocationHttpParameters`.
+    pub invocation_http_parameters: Option<ConnectionHttpParameters>,
+    /// `ConnectivityParameters`.
+    pub connectivity_parameters: Option<DescribeConnectionConnectivityParameters>,
+}
+static CONNECTION_AUTH_RESPONSE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionAuthResponseParameters",
+    members: &[
+        member(
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_BASIC_AUTH_RESPONSE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "OAuthParameters",
+            "OAuthParameters",
+            "OAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_O_AUTH_RESPONSE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_API_KEY_AUTH_RESPONSE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&DESCRIBE_CONNECTION_CONNECTIVITY_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(ConnectionAuthResponseParameters, CONNECTION_AUTH_RESPONSE_PARAMETERS_SCHEMA, 0 basic_auth_parameters, 1 o_auth_parameters, 2 api_key_auth_parameters, 3 invocation_http_parameters, 4 connectivity_parameters);
+static CONNECTION_AUTHORIZATION_TYPE_TEXT: s::Text =
+    s::Text { length: ANY, pattern: "", values: &["BASIC", "OAUTH_CLIENT_CREDENTIALS", "API_KEY"] };
+/// AWS's `ConnectionBasicAuthResponseParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionBasicAuthResponseParameters {
+    /// `Username`.
+    pub username: Option<String>,
+}
+static CONNECTION_BASIC_AUTH_RESPONSE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionBasicAuthResponseParameters",
+    members: &[member(
+        "Username",
+        "Username",
+        "Username",
+        s::At::Body,
+        false,
+        false,
+        s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+    )],
+};
+kernel::shape!(ConnectionBasicAuthResponseParameters, CONNECTION_BASIC_AUTH_RESPONSE_PARAMETERS_SCHEMA, 0 username);
+/// AWS's `ConnectionBodyParameter`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionBodyParameter {
+    /// `Key`.
+    pub key: Option<String>,
+    /// `Value`.
+    pub value: Option<String>,
+    /// `IsValueSecret`.
+    pub is_value_secret: Option<bool>,
+}
+static CONNECTION_BODY_PARAMETER_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionBodyParameter",
+    members: &[
+        member("Key", "Key", "Key", s::At::Body, false, false, s::Type::String(&ANY_TEXT)),
+        member("Value", "Value", "Value", s::At::Body, false, true, s::Type::String(&ANY_TEXT)),
+        member(
+            "IsValueSecret",
+            "IsValueSecret",
+            "IsValueSecret",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Boolean,
+        ),
+    ],
+};
+kernel::shape!(ConnectionBodyParameter, CONNECTION_BODY_PARAMETER_SCHEMA, 0 key, 1 value, 2 is_value_secret);
+static CONNECTION_BODY_PARAMETERS_LIST_LIST: s::List = s::List {
+    length: s::Range { min: Some(0), max: Some(100) },
+    item: "member",
+    flat: false,
+    of: s::Type::Structure(&CONNECTION_BODY_PARAMETER_SCHEMA),
+};
+static CONNECTION_DESCRIPTION_TEXT: s::Text =
+    s::Text { length: s::Range { min: None, max: Some(512) }, pattern: ".*", values: &[] };
+/// AWS's `ConnectionHeaderParameter`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionHeaderParameter {
+    /// `Key`.
+    pub key: Option<String>,
+    /// `Value`.
+    pub value: Option<String>,
+    /// `IsValueSecret`.
+    pub is_value_secret: Option<bool>,
+}
+static CONNECTION_HEADER_PARAMETER_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionHeaderParameter",
+    members: &[
+        member("Key", "Key", "Key", s::At::Body, false, false, s::Type::String(&HEADER_KEY_TEXT)),
+        member(
+            "Value",
+            "Value",
+            "Value",
+            s::At::Body,
+            false,
+            true,
+            s::Type::String(&HEADER_VALUE_SENSITIVE_TEXT),
+        ),
+        member(
+            "IsValueSecret",
+            "IsValueSecret",
+            "IsValueSecret",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Boolean,
+        ),
+    ],
+};
+kernel::shape!(ConnectionHeaderParameter, CONNECTION_HEADER_PARAMETER_SCHEMA, 0 key, 1 value, 2 is_value_secret);
+static CONNECTION_HEADER_PARAMETERS_LIST_LIST: s::List = s::List {
+    length: s::Range { min: Some(0), max: Some(100) },
+    item: "member",
+    flat: false,
+    of: s::Type::Structure(&CONNECTION_HEADER_PARAMETER_SCHEMA),
+};
+/// AWS's `ConnectionHttpParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionHttpParameters {
+    /// `HeaderParameters`.
+    pub header_parameters: Option<Vec<ConnectionHeaderParameter>>,
+    /// `QueryStringParameters`.
+    pub query_string_parameters: Option<Vec<ConnectionQueryStringParameter>>,
+    /// `BodyParameters`.
+    pub body_parameters: Option<Vec<ConnectionBodyParameter>>,
+}
+static CONNECTION_HTTP_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionHttpParameters",
+    members: &[
+        member(
+            "HeaderParameters",
+            "HeaderParameters",
+            "HeaderParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::List(&CONNECTION_HEADER_PARAMETERS_LIST_LIST),
+        ),
+        member(
+            "QueryStringParameters",
+            "QueryStringParameters",
+            "QueryStringParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::List(&CONNECTION_QUERY_STRING_PARAMETERS_LIST_LIST),
+        ),
+        member(
+            "BodyParameters",
+            "BodyParameters",
+            "BodyParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::List(&CONNECTION_BODY_PARAMETERS_LIST_LIST),
+        ),
+    ],
+};
+kernel::shape!(ConnectionHttpParameters, CONNECTION_HTTP_PARAMETERS_SCHEMA, 0 header_parameters, 1 query_string_parameters, 2 body_parameters);
+static CONNECTION_NAME_TEXT: s::Text =
+    s::Text { length: s::Range { min: Some(1), max: Some(64) }, pattern: "[\\.\\-_A-Za-z0-9]+", values: &[] };
+/// AWS's `ConnectionOAuthClientResponseParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionOAuthClientResponseParameters {
+    /// `ClientID`.
+    pub client_id: Option<String>,
+}
+static CONNECTION_O_AUTH_CLIENT_RESPONSE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionOAuthClientResponseParameters",
+    members: &[member(
+        "ClientID",
+        "ClientID",
+        "ClientID",
+        s::At::Body,
+        false,
+        false,
+        s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+    )],
+};
+kernel::shape!(ConnectionOAuthClientResponseParameters, CONNECTION_O_AUTH_CLIENT_RESPONSE_PARAMETERS_SCHEMA, 0 client_id);
+static CONNECTION_O_AUTH_HTTP_METHOD_TEXT: s::Text =
+    s::Text { length: ANY, pattern: "", values: &["GET", "POST", "PUT"] };
+/// AWS's `ConnectionOAuthResponseParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionOAuthResponseParameters {
+    /// `ClientParameters`.
+    pub client_parameters: Option<ConnectionOAuthClientResponseParameters>,
+    /// `AuthorizationEndpoint`.
+    pub authorization_endpoint: Option<String>,
+    /// `HttpMethod`.
+    pub http_method: Option<String>,
+    /// `OAuthHttpParameters`.
+    pub o_auth_http_parameters: Option<ConnectionHttpParameters>,
+}
+static CONNECTION_O_AUTH_RESPONSE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionOAuthResponseParameters",
+    members: &[
+        member(
+            "ClientParameters",
+            "ClientParameters",
+            "ClientParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_O_AUTH_CLIENT_RESPONSE_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_O_AUTH_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(ConnectionOAuthResponseParameters, CONNECTION_O_AUTH_RESPONSE_PARAMETERS_SCHEMA, 0 client_parameters, 1 authorization_endpoint, 2 http_method, 3 o_auth_http_parameters);
+/// AWS's `ConnectionQueryStringParameter`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectionQueryStringParameter {
+    /// `Key`.
+    pub key: Option<String>,
+    /// `Value`.
+    pub value: Option<String>,
+    /// `IsValueSecret`.
+    pub is_value_secret: Option<bool>,
+}
+static CONNECTION_QUERY_STRING_PARAMETER_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectionQueryStringParameter",
+    members: &[
+        member("Key", "Key", "Key", s::At::Body, false, false, s::Type::String(&QUERY_STRING_KEY_TEXT)),
+        member(
+            "Value",
+            "Value",
+            "Value",
+            s::At::Body,
+            false,
+            true,
+            s::Type::String(&QUERY_STRING_VALUE_SENSITIVE_TEXT),
+        ),
+        member(
+            "IsValueSecret",
+            "IsValueSecret",
+            "IsValueSecret",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Boolean,
+        ),
+    ],
+};
+kernel::shape!(ConnectionQueryStringParameter, CONNECTION_QUERY_STRING_PARAMETER_SCHEMA, 0 key, 1 value, 2 is_value_secret);
+static CONNECTION_QUERY_STRING_PARAMETERS_LIST_LIST: s::List = s::List {
+    length: s::Range { min: Some(0), max: Some(100) },
+    item: "member",
+    flat: false,
+    of: s::Type::Structure(&CONNECTION_QUERY_STRING_PARAMETER_SCHEMA),
+};
+static CONNECTION_RESPONSE_LIST_LIST: s::List =
+    s::List { length: ANY, item: "member", flat: false, of: s::Type::Structure(&CONNECTION_SCHEMA) };
+static CONNECTION_STATE_TEXT: s::Text = s::Text {
+    length: ANY,
+    pattern: "",
+    values: &[
+        "CREATING",
+        "UPDATING",
+        "DELETING",
+        "AUTHORIZED",
+        "DEAUTHORIZED",
+        "AUTHORIZING",
+        "DEAUTHORIZING",
+        "ACTIVE",
+        "FAILED_CONNECTIVITY",
+    ],
+};
+static CONNECTION_STATE_REASON_TEXT: s::Text =
+    s::Text { length: s::Range { min: None, max: Some(512) }, pattern: ".*", values: &[] };
+/// AWS's `ConnectivityResourceConfigurationArn`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectivityResourceConfigurationArn {
+    /// `ResourceConfigurationArn`.
+    pub resource_configuration_arn: String,
+}
+static CONNECTIVITY_RESOURCE_CONFIGURATION_ARN_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectivityResourceConfigurationArn",
+    members: &[member(
+        "ResourceConfigurationArn",
+        "ResourceConfigurationArn",
+        "ResourceConfigurationArn",
+        s::At::Body,
+        true,
+        false,
+        s::Type::String(&RESOURCE_CONFIGURATION_ARN_TEXT),
+    )],
+};
+kernel::shape!(ConnectivityResourceConfigurationArn, CONNECTIVITY_RESOURCE_CONFIGURATION_ARN_SCHEMA, 0 resource_configuration_arn);
+/// AWS's `ConnectivityResourceParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConnectivityResourceParameters {
+    /// `ResourceParameters`.
+    pub resource_parameters: ConnectivityResourceConfigurationArn,
+}
+static CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "ConnectivityResourceParameters",
+    members: &[member(
+        "ResourceParameters",
+        "ResourceParameters",
+        "ResourceParameters",
+        s::At::Body,
+        true,
+        false,
+        s::Type::Structure(&CONNECTIVITY_RESOURCE_CONFIGURATION_ARN_SCHEMA),
+    )],
+};
+kernel::shape!(ConnectivityResourceParameters, CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA, 0 resource_parameters);
+/// AWS's `CreateConnectionApiKeyAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionApiKeyAuthRequestParameters {
+    /// `ApiKeyName`.
+    pub api_key_name: String,
+    /// `ApiKeyValue`.
+    pub api_key_value: String,
+}
+static CREATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionApiKeyAuthRequestParameters",
+    members: &[
+        member(
+            "ApiKeyName",
+            "ApiKeyName",
+            "ApiKeyName",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "ApiKeyValue",
+            "ApiKeyValue",
+            "ApiKeyValue",
+            s::At::Body,
+            true,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionApiKeyAuthRequestParameters, CREATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 api_key_name, 1 api_key_value);
+/// AWS's `CreateConnectionAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionAuthRequestParameters {
+    /// `BasicAuthParameters`.
+    pub basic_auth_parameters: Option<CreateConnectionBasicAuthRequestParameters>,
+    /// `OAuthParameters`.
+    pub o_auth_parameters: Option<CreateConnectionOAuthRequestParameters>,
+    /// `ApiKeyAuthParameters`.
+    pub api_key_auth_parameters: Option<CreateConnectionApiKeyAuthRequestParameters>,
+    /// `InvocationHttpParameters`.
+    pub invocation_http_parameters: Option<ConnectionHttpParameters>,
+    /// `ConnectivityParameters`.
+    pub connectivity_parameters: Option<ConnectivityResourceParameters>,
+}
+static CREATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionAuthRequestParameters",
+    members: &[
+        member(
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CREATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "OAuthParameters",
+            "OAuthParameters",
+            "OAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CREATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CREATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionAuthRequestParameters, CREATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 basic_auth_parameters, 1 o_auth_parameters, 2 api_key_auth_parameters, 3 invocation_http_parameters, 4 connectivity_parameters);
+/// AWS's `CreateConnectionBasicAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionBasicAuthRequestParameters {
+    /// `Username`.
+    pub username: String,
+    /// `Password`.
+    pub password: String,
+}
+static CREATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionBasicAuthRequestParameters",
+    members: &[
+        member(
+            "Username",
+            "Username",
+            "Username",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "Password",
+            "Password",
+            "Password",
+            s::At::Body,
+            true,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionBasicAuthRequestParameters, CREATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 username, 1 password);
+/// AWS's `CreateConnectionOAuthClientRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionOAuthClientRequestParameters {
+    /// `ClientID`.
+    pub client_id: String,
+    /// `ClientSecret`.
+    pub client_secret: String,
+}
+static CREATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionOAuthClientRequestParameters",
+    members: &[
+        member(
+            "ClientID",
+            "ClientID",
+            "ClientID",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "ClientSecret",
+            "ClientSecret",
+            "ClientSecret",
+            s::At::Body,
+            true,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionOAuthClientRequestParameters, CREATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA, 0 client_id, 1 client_secret);
+/// AWS's `CreateConnectionOAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateConnectionOAuthRequestParameters {
+    /// `ClientParameters`.
+    pub client_parameters: CreateConnectionOAuthClientRequestParameters,
+    /// `AuthorizationEndpoint`.
+    pub authorization_endpoint: String,
+    /// `HttpMethod`.
+    pub http_method: String,
+    /// `OAuthHttpParameters`.
+    pub o_auth_http_parameters: Option<ConnectionHttpParameters>,
+}
+static CREATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "CreateConnectionOAuthRequestParameters",
+    members: &[
+        member(
+            "ClientParameters",
+            "ClientParameters",
+            "ClientParameters",
+            s::At::Body,
+            true,
+            false,
+            s::Type::Structure(&CREATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&CONNECTION_O_AUTH_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(CreateConnectionOAuthRequestParameters, CREATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 client_parameters, 1 authorization_endpoint, 2 http_method, 3 o_auth_http_parameters);
 static CREATED_BY_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(128) }, pattern: "", values: &[] };
 static DATABASE_TEXT: s::Text =
@@ -1607,6 +3831,57 @@ static DEAD_LETTER_CONFIG_SCHEMA: s::Structure = s::Structure {
     members: &[member("Arn", "Arn", "Arn", s::At::Body, false, false, s::Type::String(&RESOURCE_ARN_TEXT))],
 };
 kernel::shape!(DeadLetterConfig, DEAD_LETTER_CONFIG_SCHEMA, 0 arn);
+/// AWS's `DescribeConnectionConnectivityParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeConnectionConnectivityParameters {
+    /// `ResourceParameters`.
+    pub resource_parameters: DescribeConnectionResourceParameters,
+}
+static DESCRIBE_CONNECTION_CONNECTIVITY_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeConnectionConnectivityParameters",
+    members: &[member(
+        "ResourceParameters",
+        "ResourceParameters",
+        "ResourceParameters",
+        s::At::Body,
+        true,
+        false,
+        s::Type::Structure(&DESCRIBE_CONNECTION_RESOURCE_PARAMETERS_SCHEMA),
+    )],
+};
+kernel::shape!(DescribeConnectionConnectivityParameters, DESCRIBE_CONNECTION_CONNECTIVITY_PARAMETERS_SCHEMA, 0 resource_parameters);
+/// AWS's `DescribeConnectionResourceParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeConnectionResourceParameters {
+    /// `ResourceConfigurationArn`.
+    pub resource_configuration_arn: String,
+    /// `ResourceAssociationArn`.
+    pub resource_association_arn: String,
+}
+static DESCRIBE_CONNECTION_RESOURCE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "DescribeConnectionResourceParameters",
+    members: &[
+        member(
+            "ResourceConfigurationArn",
+            "ResourceConfigurationArn",
+            "ResourceConfigurationArn",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&RESOURCE_CONFIGURATION_ARN_TEXT),
+        ),
+        member(
+            "ResourceAssociationArn",
+            "ResourceAssociationArn",
+            "ResourceAssociationArn",
+            s::At::Body,
+            true,
+            false,
+            s::Type::String(&RESOURCE_ASSOCIATION_ARN_TEXT),
+        ),
+    ],
+};
+kernel::shape!(DescribeConnectionResourceParameters, DESCRIBE_CONNECTION_RESOURCE_PARAMETERS_SCHEMA, 0 resource_configuration_arn, 1 resource_association_arn);
 /// AWS's `EcsParameters`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EcsParameters {
@@ -1865,6 +4140,11 @@ static HEADER_VALUE_TEXT: s::Text = s::Text {
     pattern: "^[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*$",
     values: &[],
 };
+static HEADER_VALUE_SENSITIVE_TEXT: s::Text = s::Text {
+    length: s::Range { min: None, max: Some(512) },
+    pattern: "^[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*$",
+    values: &[],
+};
 /// AWS's `HttpParameters`.
 #[derive(Clone, Default, PartialEq)]
 pub struct HttpParameters {
@@ -1908,6 +4188,11 @@ static HTTP_PARAMETERS_SCHEMA: s::Structure = s::Structure {
     ],
 };
 kernel::shape!(HttpParameters, HTTP_PARAMETERS_SCHEMA, 0 path_parameter_values, 1 header_parameters, 2 query_string_parameters);
+static HTTPS_ENDPOINT_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(1), max: Some(2048) },
+    pattern: "^((%[0-9A-Fa-f]{2}|[-()_.!~*';/?:@\\x26=+$,A-Za-z0-9])+)([).!';/?:,])?$",
+    values: &[],
+};
 static INCLUDE_DETAIL_TEXT: s::Text = s::Text { length: ANY, pattern: "", values: &["NONE", "FULL"] };
 /// AWS's `InputTransformer`.
 #[derive(Clone, Default, PartialEq)]
@@ -2267,6 +4552,11 @@ static QUERY_STRING_VALUE_TEXT: s::Text = s::Text {
     pattern: "[^\\x00-\\x09\\x0B\\x0C\\x0E-\\x1F\\x7F]+",
     values: &[],
 };
+static QUERY_STRING_VALUE_SENSITIVE_TEXT: s::Text = s::Text {
+    length: s::Range { min: None, max: Some(512) },
+    pattern: "[^\\x00-\\x09\\x0B\\x0C\\x0E-\\x1F\\x7F]+",
+    values: &[],
+};
 /// AWS's `RedshiftDataParameters`.
 #[derive(Clone, Default, PartialEq)]
 pub struct RedshiftDataParameters {
@@ -2364,6 +4654,16 @@ static REMOVE_TARGETS_RESULT_ENTRY_LIST_LIST: s::List = s::List {
 };
 static RESOURCE_ARN_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(1600) }, pattern: "", values: &[] };
+static RESOURCE_ASSOCIATION_ARN_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(17), max: Some(2048) },
+    pattern: "^arn:[a-z0-9\\\\-]+:vpc-lattice:[a-zA-Z0-9\\\\-]+:\\\\d{12}:servicenetworkresourceassociation/snra-[0-9a-z]{17}$",
+    values: &[],
+};
+static RESOURCE_CONFIGURATION_ARN_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(0), max: Some(2048) },
+    pattern: "^(?:^arn:[a-z0-9\\-]+:vpc-lattice:[a-zA-Z0-9\\-]+:\\d{12}:resourceconfiguration/rcfg-[0-9a-z]{17}$|^$)",
+    values: &[],
+};
 /// AWS's `RetryPolicy`.
 #[derive(Clone, Default, PartialEq)]
 pub struct RetryPolicy {
@@ -2618,6 +4918,11 @@ static SAGE_MAKER_PIPELINE_PARAMETERS_SCHEMA: s::Structure = s::Structure {
 kernel::shape!(SageMakerPipelineParameters, SAGE_MAKER_PIPELINE_PARAMETERS_SCHEMA, 0 pipeline_parameter_list);
 static SCHEDULE_EXPRESSION_TEXT: s::Text =
     s::Text { length: s::Range { min: None, max: Some(256) }, pattern: "", values: &[] };
+static SECRETS_MANAGER_SECRET_ARN_TEXT: s::Text = s::Text {
+    length: s::Range { min: Some(20), max: Some(2048) },
+    pattern: "^arn:aws([a-z]|\\-)*:secretsmanager:([a-z]|\\d|\\-)*:([0-9]{12})?:secret:[\\/_+=\\.@\\-A-Za-z0-9]+$",
+    values: &[],
+};
 static SQL_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(100000) }, pattern: "", values: &[] };
 static SQLS_LIST: s::List = s::List {
@@ -2872,9 +5177,226 @@ static TRANSFORMER_PATHS_MAP: s::Map = s::Map {
     keys: &INPUT_TRANSFORMER_PATH_KEY_TEXT,
     of: s::Type::String(&TARGET_INPUT_PATH_TEXT),
 };
+/// AWS's `UpdateConnectionApiKeyAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionApiKeyAuthRequestParameters {
+    /// `ApiKeyName`.
+    pub api_key_name: Option<String>,
+    /// `ApiKeyValue`.
+    pub api_key_value: Option<String>,
+}
+static UPDATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionApiKeyAuthRequestParameters",
+    members: &[
+        member(
+            "ApiKeyName",
+            "ApiKeyName",
+            "ApiKeyName",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "ApiKeyValue",
+            "ApiKeyValue",
+            "ApiKeyValue",
+            s::At::Body,
+            false,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionApiKeyAuthRequestParameters, UPDATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 api_key_name, 1 api_key_value);
+/// AWS's `UpdateConnectionAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionAuthRequestParameters {
+    /// `BasicAuthParameters`.
+    pub basic_auth_parameters: Option<UpdateConnectionBasicAuthRequestParameters>,
+    /// `OAuthParameters`.
+    pub o_auth_parameters: Option<UpdateConnectionOAuthRequestParameters>,
+    /// `ApiKeyAuthParameters`.
+    pub api_key_auth_parameters: Option<UpdateConnectionApiKeyAuthRequestParameters>,
+    /// `InvocationHttpParameters`.
+    pub invocation_http_parameters: Option<ConnectionHttpParameters>,
+    /// `ConnectivityParameters`.
+    pub connectivity_parameters: Option<ConnectivityResourceParameters>,
+}
+static UPDATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionAuthRequestParameters",
+    members: &[
+        member(
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            "BasicAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&UPDATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "OAuthParameters",
+            "OAuthParameters",
+            "OAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&UPDATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            "ApiKeyAuthParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&UPDATE_CONNECTION_API_KEY_AUTH_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            "InvocationHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            "ConnectivityParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTIVITY_RESOURCE_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionAuthRequestParameters, UPDATE_CONNECTION_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 basic_auth_parameters, 1 o_auth_parameters, 2 api_key_auth_parameters, 3 invocation_http_parameters, 4 connectivity_parameters);
+/// AWS's `UpdateConnectionBasicAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionBasicAuthRequestParameters {
+    /// `Username`.
+    pub username: Option<String>,
+    /// `Password`.
+    pub password: Option<String>,
+}
+static UPDATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionBasicAuthRequestParameters",
+    members: &[
+        member(
+            "Username",
+            "Username",
+            "Username",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "Password",
+            "Password",
+            "Password",
+            s::At::Body,
+            false,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionBasicAuthRequestParameters, UPDATE_CONNECTION_BASIC_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 username, 1 password);
+/// AWS's `UpdateConnectionOAuthClientRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionOAuthClientRequestParameters {
+    /// `ClientID`.
+    pub client_id: Option<String>,
+    /// `ClientSecret`.
+    pub client_secret: Option<String>,
+}
+static UPDATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionOAuthClientRequestParameters",
+    members: &[
+        member(
+            "ClientID",
+            "ClientID",
+            "ClientID",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_TEXT),
+        ),
+        member(
+            "ClientSecret",
+            "ClientSecret",
+            "ClientSecret",
+            s::At::Body,
+            false,
+            true,
+            s::Type::String(&AUTH_HEADER_PARAMETERS_SENSITIVE_TEXT),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionOAuthClientRequestParameters, UPDATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA, 0 client_id, 1 client_secret);
+/// AWS's `UpdateConnectionOAuthRequestParameters`.
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateConnectionOAuthRequestParameters {
+    /// `ClientParameters`.
+    pub client_parameters: Option<UpdateConnectionOAuthClientRequestParameters>,
+    /// `AuthorizationEndpoint`.
+    pub authorization_endpoint: Option<String>,
+    /// `HttpMethod`.
+    pub http_method: Option<String>,
+    /// `OAuthHttpParameters`.
+    pub o_auth_http_parameters: Option<ConnectionHttpParameters>,
+}
+static UPDATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA: s::Structure = s::Structure {
+    name: "UpdateConnectionOAuthRequestParameters",
+    members: &[
+        member(
+            "ClientParameters",
+            "ClientParameters",
+            "ClientParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&UPDATE_CONNECTION_O_AUTH_CLIENT_REQUEST_PARAMETERS_SCHEMA),
+        ),
+        member(
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            "AuthorizationEndpoint",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&HTTPS_ENDPOINT_TEXT),
+        ),
+        member(
+            "HttpMethod",
+            "HttpMethod",
+            "HttpMethod",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&CONNECTION_O_AUTH_HTTP_METHOD_TEXT),
+        ),
+        member(
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            "OAuthHttpParameters",
+            s::At::Body,
+            false,
+            false,
+            s::Type::Structure(&CONNECTION_HTTP_PARAMETERS_SCHEMA),
+        ),
+    ],
+};
+kernel::shape!(UpdateConnectionOAuthRequestParameters, UPDATE_CONNECTION_O_AUTH_REQUEST_PARAMETERS_SCHEMA, 0 client_parameters, 1 authorization_endpoint, 2 http_method, 3 o_auth_http_parameters);
 /// The error codes of the model with their HTTP statuses.
 #[allow(non_upper_case_globals)]
 pub mod errors {
+    /// `AccessDeniedException`: code and status.
+    pub const AccessDeniedException: (&str, u16) = ("AccessDeniedException", 400);
     /// `ConcurrentModificationException`: code and status.
     pub const ConcurrentModificationException: (&str, u16) = ("ConcurrentModificationException", 400);
     /// `InternalException`: code and status.
@@ -2885,6 +5407,10 @@ pub mod errors {
     pub const LimitExceededException: (&str, u16) = ("LimitExceededException", 400);
     /// `ManagedRuleException`: code and status.
     pub const ManagedRuleException: (&str, u16) = ("ManagedRuleException", 400);
+    /// `ResourceAlreadyExistsException`: code and status.
+    pub const ResourceAlreadyExistsException: (&str, u16) = ("ResourceAlreadyExistsException", 400);
     /// `ResourceNotFoundException`: code and status.
     pub const ResourceNotFoundException: (&str, u16) = ("ResourceNotFoundException", 400);
+    /// `ThrottlingException`: code and status.
+    pub const ThrottlingException: (&str, u16) = ("ThrottlingException", 400);
 }

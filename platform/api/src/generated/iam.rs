@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "iam",
     endpoint: "iam",
     protocol: s::Protocol::Query,
+    also: &[],
+    query_codes: &[],
     target_prefix: "",
     version: "2010-05-08",
     xmlns: "https://iam.amazonaws.com/doc/2010-05-08/",

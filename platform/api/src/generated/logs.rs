@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "logs",
     endpoint: "logs",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "Logs_20140328",
     version: "2014-03-28",
     xmlns: "",

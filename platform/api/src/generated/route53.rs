@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "route53",
     endpoint: "route53",
     protocol: s::Protocol::RestXml,
+    also: &[],
+    query_codes: &[],
     target_prefix: "",
     version: "2013-04-01",
     xmlns: "https://route53.amazonaws.com/doc/2013-04-01/",

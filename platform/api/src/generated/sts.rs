@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "sts",
     endpoint: "sts",
     protocol: s::Protocol::Query,
+    also: &[],
+    query_codes: &[],
     target_prefix: "",
     version: "2011-06-15",
     xmlns: "https://sts.amazonaws.com/doc/2011-06-15/",

@@ -144,11 +144,16 @@ impl Reader for QueryReader<'_> {
 }
 
 /// The XML of a successful answer: EC2 puts members and request id at its root, Query wraps both.
-pub fn answer(schema: &OperationSchema, output: &dyn AnyShape, request_id: &str) -> Bytes {
+pub fn answer(
+    schema: &OperationSchema,
+    protocol: Protocol,
+    output: &dyn AnyShape,
+    request_id: &str,
+) -> Bytes {
     let mut out = XmlWriter::document();
     let root = format!("{}Response", schema.name);
     out.open(&root, schema.service.xmlns);
-    if schema.service.protocol == Protocol::Ec2 {
+    if protocol == Protocol::Ec2 {
         out.leaf("requestId", request_id);
         output.write(&mut out);
     } else {

@@ -1,10 +1,11 @@
 //! What botocore and the Rust SDK send and accept, pinned protocol by protocol.
 use kernel::ops::{AnyShape, WireOperation};
+use kernel::schema::Protocol;
 use kernel::{Fault, Reader, check};
 
 use super::query::Form;
 use super::rest::{RestRequest, labels};
-use super::{Input, answer, refusal};
+use super::{Input, Speech, answer, refusal};
 
 fn read<O: WireOperation>(input: &Input) -> Result<O, Fault> {
     input.read(O::OPERATION, |reader| O::read(reader))?
@@ -137,7 +138,13 @@ fn xml_with_entities_of_its_own_or_without_end_is_refused() {
 async fn answers_stand_as_their_protocols_wrap_them() {
     let output =
         api::sts::GetCallerIdentityOutput { account: Some("000000000000".into()), ..Default::default() };
-    let xml = text(answer(api::sts::GetCallerIdentity::OPERATION, &output as &dyn AnyShape, "r-1")).await;
+    let xml = text(answer(
+        api::sts::GetCallerIdentity::OPERATION,
+        Protocol::Query,
+        &output as &dyn AnyShape,
+        "r-1",
+    ))
+    .await;
     assert!(xml.contains("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>000000000000</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>r-1</RequestId>"), "{xml}");
     let vpc = api::ec2::Vpc {
         vpc_id: Some("vpc-1".into()),
@@ -145,7 +152,8 @@ async fn answers_stand_as_their_protocols_wrap_them() {
         ..Default::default()
     };
     let output = api::ec2::DescribeVpcsOutput { vpcs: Some(vec![vpc]), next_token: None };
-    let xml = text(answer(api::ec2::DescribeVpcs::OPERATION, &output as &dyn AnyShape, "r-2")).await;
+    let xml =
+        text(answer(api::ec2::DescribeVpcs::OPERATION, Protocol::Ec2, &output as &dyn AnyShape, "r-2")).await;
     assert!(xml.contains("<requestId>r-2</requestId><vpcSet><item>"), "{xml}");
     assert!(
         xml.contains("<tagSet><item><key>k</key></item></tagSet>") && xml.contains("<vpcId>vpc-1</vpcId>"),
@@ -159,7 +167,8 @@ async fn header_members_become_headers() {
         location: "/2013-04-01/hostedzone/Z1".into(),
         ..Default::default()
     };
-    let response = answer(api::route53::CreateHostedZone::OPERATION, &output as &dyn AnyShape, "r");
+    let response =
+        answer(api::route53::CreateHostedZone::OPERATION, Protocol::RestXml, &output as &dyn AnyShape, "r");
     assert_eq!(
         (response.status().as_u16(), response.headers()["location"].to_str().unwrap()),
         (201, "/2013-04-01/hostedzone/Z1")
@@ -170,17 +179,32 @@ async fn header_members_become_headers() {
 #[tokio::test]
 async fn refusals_stand_as_clients_parse_them() {
     let denied = Fault::access_denied("no <&>");
-    let ec2 = refusal(Some(&api::ec2::SERVICE), &denied, "r");
+    let ec2 = refusal(Speech::of(Some(&api::ec2::SERVICE)), &denied, "r");
     assert_eq!(ec2.status(), 403);
     assert!(text(ec2).await.contains("<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no &lt;&amp;&gt;</Message></Error></Errors><RequestID>r</RequestID></Response>"));
     assert!(
-        text(refusal(Some(&api::iam::SERVICE), &denied, "r"))
+        text(refusal(Speech::of(Some(&api::iam::SERVICE)), &denied, "r"))
             .await
             .contains("<Error><Type>Sender</Type><Code>AccessDenied</Code>")
     );
-    let json = refusal(Some(&api::ecs::SERVICE), &denied.with("resource", "x"), "r");
+    let json = refusal(Speech::of(Some(&api::ecs::SERVICE)), &denied.with("resource", "x"), "r");
     assert_eq!(json.status(), 400);
     assert_eq!(text(json).await, r#"{"__type":"AccessDeniedException","message":"no <&>","resource":"x"}"#);
+}
+
+#[tokio::test]
+async fn a_service_that_once_spoke_query_alone_keeps_its_codes() {
+    let fault = Fault::client("LimitExceededFault", "too many");
+    let speech = |protocol| Speech { service: Some(&api::cloudwatch::SERVICE), protocol };
+    for protocol in [Protocol::Json10, Protocol::Cbor] {
+        let told = refusal(speech(protocol), &fault, "r");
+        assert_eq!(told.headers()["x-amzn-query-error"], "LimitExceeded;Sender");
+    }
+    let told = text(refusal(speech(Protocol::Json10), &fault, "r")).await;
+    assert!(told.contains("\"__type\":\"LimitExceededFault\""), "{told}");
+    let told = refusal(speech(Protocol::Query), &fault, "r");
+    assert_eq!(told.headers().get("x-amzn-query-error"), None);
+    assert!(text(told).await.contains("<Code>LimitExceeded</Code>"));
 }
 
 #[test]
