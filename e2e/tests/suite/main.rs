@@ -3,9 +3,11 @@
 
 mod accounts;
 mod bad_input;
+mod events;
 mod git;
 mod life;
 mod network;
+mod protocols;
 mod registry;
 mod release;
 mod tour;

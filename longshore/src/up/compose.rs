@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use acm::{Acm, Ca};
+use cloudwatch::CloudWatch;
 use codebuild::CodeBuild;
 use codecommit::CodeCommit;
 use codepipeline::CodePipeline;
@@ -16,6 +17,7 @@ use events::Events;
 use iam::Iam;
 use kernel::{Entropy, Face, Ops};
 use logs::Logs;
+use outside::Outside;
 use route53::Route53;
 use rustls::ServerConfig;
 use s3::S3;
@@ -63,6 +65,7 @@ impl Plane {
         let ca = Arc::new(Ca::open(store, sealer, &*clock).await.map_err(|e| failed(&e))?);
         let trusted = trust::write(&folder.dir.join("trust"), ca.pem())
             .map_err(|e| Exit::data(format!("cannot write what containers trust: {e}")))?;
+        let outside = Outside::new(&std::fs::read(&trusted.bundle).unwrap_or_default());
         let engine = docker(folder)?;
         let hub = Hub::new();
 
@@ -70,7 +73,14 @@ impl Plane {
             Iam::new(iam::Deps { store: store.clone(), sealer: sealer.clone(), clock: c(), entropy: e() });
         let s3 = S3::new(store.clone(), blobs.clone(), c(), e());
         let logs = Logs::new(store.clone(), blobs.clone(), c(), e());
-        let events = Events::new(store.clone(), c(), e());
+        let events = Events::new(events::Deps {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            outside,
+            clock: c(),
+            entropy: e(),
+        });
+        let cloudwatch = CloudWatch::new(store.clone(), c(), e());
         let acm = Acm::new(acm::Deps {
             store: store.clone(),
             sealer: sealer.clone(),
@@ -95,6 +105,7 @@ impl Plane {
         s3.register(&mut ops);
         logs.register(&mut ops);
         events.register(&mut ops);
+        cloudwatch.register(&mut ops);
         acm.register(&mut ops);
         ec2.register(&mut ops);
         codecommit.register(&mut ops);
@@ -112,6 +123,7 @@ impl Plane {
         workers.extend(s3.workers());
         workers.extend(logs.workers());
         workers.extend(events.workers(&ops));
+        workers.extend(cloudwatch.workers());
         workers.extend(acm.workers(&ops));
         workers.extend(codecommit.workers());
         workers.extend(ecr.workers());

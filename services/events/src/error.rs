@@ -16,6 +16,18 @@ pub enum Error {
     /// Only the default bus exists.
     #[error("Event bus {0} does not exist: Longshore serves the default event bus.")]
     NoBus(String),
+    /// No such connection or API destination.
+    #[error("{0} does not exist.")]
+    None(String),
+    /// Its name is taken.
+    #[error("{0} already exists.")]
+    Exists(String),
+    /// Something still stands on it.
+    #[error("{0}")]
+    InUse(String),
+    /// A secret could not be sealed or read.
+    #[error(transparent)]
+    Seal(#[from] store::SealError),
     /// No rule with this ARN.
     #[error("Resource {0} does not exist.")]
     NoResource(String),
@@ -42,7 +54,12 @@ impl Error {
     fn fault(&self) -> Fault {
         let code = match self {
             Self::Invalid(_) | Self::BadToken => "ValidationException",
-            Self::NoRule(_) | Self::NoBus(_) | Self::NoResource(_) => "ResourceNotFoundException",
+            Self::NoRule(_) | Self::NoBus(_) | Self::NoResource(_) | Self::None(_) => {
+                "ResourceNotFoundException"
+            }
+            Self::Exists(_) => "ResourceAlreadyExistsException",
+            Self::InUse(_) => "ConflictException",
+            Self::Seal(error) => return Fault::internal(error),
             Self::Pattern(_) => "InvalidEventPatternException",
             Self::Limit(_) => "LimitExceededException",
             Self::Concurrent => "ConcurrentModificationException",

@@ -186,7 +186,8 @@ impl Step<'_> {
     }
 }
 
-fn select<'a>(event: &'a Value, path: &str) -> Option<&'a Value> {
+/// What a path selects of an event.
+pub(crate) fn select<'a>(event: &'a Value, path: &str) -> Option<&'a Value> {
     steps(path)?.iter().try_fold(event, |value, step| match step {
         Step::Key(key) => value.get(key),
         Step::Index(index) => value.get(index),

@@ -21,6 +21,16 @@ pub const PAGE: usize = 100;
 pub const ROUTED: usize = 200;
 /// Operations that routing gathers before it commits.
 pub const ROUTE_OPS: usize = 2000;
+/// Connections in a region.
+pub const CONNECTIONS: u64 = 3000;
+/// API destinations in a region.
+pub const DESTINATIONS: u64 = 3000;
+/// Calls of an API destination in a second, unless it says otherwise.
+pub const RATE: i32 = 300;
+/// How long an API destination may take, as on AWS.
+pub const ENDPOINT_CALL: Duration = Duration::from_secs(5);
+/// Deliveries under way at once.
+pub const BESIDE: usize = 16;
 /// Deliveries that one pass does.
 pub const DELIVERED: usize = 100;
 /// Tries of a delivery unless its target says otherwise, after the first.

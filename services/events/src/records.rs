@@ -5,7 +5,7 @@ use api::events as shape;
 use kernel::{Arn, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Key, Record};
+use store::{Key, Record, Sealed};
 
 /// A rule of the default bus, with its targets; key (account, region, name).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,10 +63,99 @@ pub struct Delivery {
     pub failures: u32,
     /// Why the last one failed.
     pub error: Option<String>,
+    /// Given up: what is still to be delivered is the letter that says so.
+    #[serde(default)]
+    pub dead: Option<Dead>,
+}
+
+/// Why a delivery was given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dead {
+    /// The last error's code.
+    pub code: String,
+    /// Its message.
+    pub message: String,
+    /// Tries after the first.
+    pub retries: u32,
+    /// What ended them, as AWS names it.
+    pub exhausted: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Record for Delivery {
     const TABLE: &'static str = "events.delivery";
+}
+
+/// How API destinations prove who calls; key (account, region, name).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its name.
+    pub name: String,
+    /// The end of its ARN.
+    pub id: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// `BASIC` or `API_KEY`.
+    pub kind: String,
+    /// The JSON form of [`shape::CreateConnectionAuthRequestParameters`], secrets and all; none once it is deauthorized.
+    pub auth: Option<Sealed>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// When its secrets were last given.
+    pub authorized: Timestamp,
+}
+
+impl Record for Connection {
+    const TABLE: &'static str = "events.connection";
+}
+
+impl Connection {
+    /// Its ARN.
+    pub fn arn(&self, account: &str, region: &str) -> String {
+        Arn::new("events", region, account, format!("connection/{}/{}", self.name, self.id)).to_string()
+    }
+
+    /// As the API names its state.
+    pub fn state(&self) -> &'static str {
+        if self.auth.is_some() { "AUTHORIZED" } else { "DEAUTHORIZED" }
+    }
+}
+
+/// An API destination: an HTTP endpoint that events are sent to; key (account, region, name).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// The end of its ARN.
+    pub id: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// The name of its connection.
+    pub connection: String,
+    /// Where it is.
+    pub endpoint: String,
+    /// As in `POST`.
+    pub method: String,
+    /// Calls a second at most.
+    pub rate: i32,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub modified: Timestamp,
+}
+
+impl Record for Destination {
+    const TABLE: &'static str = "events.destination";
+}
+
+impl Destination {
+    /// Its ARN.
+    pub fn arn(&self, account: &str, region: &str) -> String {
+        Arn::new("events", region, account, format!("api-destination/{}/{}", self.name, self.id)).to_string()
+    }
 }
 
 /// The key of a delivery.

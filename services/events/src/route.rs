@@ -75,7 +75,8 @@ impl Events {
                 let key = delivery_key(&account, &region, &id, &rule.name, target_id);
                 let (event, rule) = (event.clone(), rule.name.clone());
                 let target = target.clone();
-                let delivery = Delivery { event, rule, target, since: now, failures: 0, error: None };
+                let delivery =
+                    Delivery { event, rule, target, since: now, failures: 0, error: None, dead: None };
                 batch = batch.put(&key, &delivery).timer(Delivery::TABLE, &key, now, &());
             }
         }

@@ -1,5 +1,7 @@
 //! The operations, by family.
 mod bus;
+mod connection;
+mod destination;
 mod event;
 mod rule;
 mod tags;

@@ -4,9 +4,9 @@ use kernel::{Access, Arn, Cx, Fault, Handle};
 use store::{Batch, Key};
 
 use super::{on_rule, only_default, page};
-use crate::deliver::Kind;
 use crate::error::Error;
 use crate::records::{Rule, Target as Record};
+use crate::targets::{Kind, dead_letters};
 use crate::{Events, PRINCIPAL, input, limits};
 
 impl Handle<PutTargets> for Events {
@@ -47,7 +47,7 @@ fn check(cx: &Cx, target: &Target) -> Result<(), Error> {
             format!("Target {} is not in account {} and region {}.", target.arn, cx.account(), cx.region);
         return Err(Error::invalid(text));
     }
-    if matches!(kind, Kind::Pipeline(_)) && target.role_arn.is_none() {
+    if kind.needs_role() && target.role_arn.is_none() {
         return Err(Error::invalid(format!("RoleArn is required for target {}.", target.arn)));
     }
     let unserved = [
@@ -56,16 +56,19 @@ fn check(cx: &Cx, target: &Target) -> Result<(), Error> {
         ("EcsParameters", target.ecs_parameters.is_some()),
         ("BatchParameters", target.batch_parameters.is_some()),
         ("SqsParameters", target.sqs_parameters.is_some()),
-        ("HttpParameters", target.http_parameters.is_some()),
         ("RedshiftDataParameters", target.redshift_data_parameters.is_some()),
         ("SageMakerPipelineParameters", target.sage_maker_pipeline_parameters.is_some()),
         ("AppSyncParameters", target.app_sync_parameters.is_some()),
-        ("DeadLetterConfig", target.dead_letter_config.is_some()),
     ];
     if let Some((name, _)) = unserved.iter().find(|(_, given)| *given) {
         let text = format!("{name} of target {} is not served by Longshore: leave it out.", target.id);
         return Err(Error::invalid(text));
     }
+    if target.http_parameters.is_some() && !matches!(kind, Kind::Endpoint(_)) {
+        let text = format!("HttpParameters of target {} are for API destinations.", target.id);
+        return Err(Error::invalid(text));
+    }
+    dead_letters(target)?;
     input::check(target)
 }
 
