@@ -93,7 +93,7 @@ impl Site {
 
     fn targets(&self, vpc: &Vpc, name: &str, port: u16, kind: &str) -> String {
         let made = self.aws(&format!(
-            "elbv2 create-target-group --name {name} --protocol HTTP --port {port} --vpc-id {} --target-type {kind} --health-check-interval-seconds 5",
+            "elbv2 create-target-group --name {name} --protocol HTTP --port {port} --vpc-id {} --target-type {kind} --health-check-interval-seconds 5 --health-check-timeout-seconds 2",
             vpc.id
         ));
         let arn = text(&made["TargetGroups"][0]["TargetGroupArn"]);

@@ -158,7 +158,7 @@ async fn groups_mean_addresses_and_load_balancers_come_from_the_gateway() {
     net.open(&balancers, 80, &apps).await;
     assert_eq!(enter().await, [vec![Cidr::host(address)], vec![]]);
     let pair = json!({"ipProtocol": "tcp", "fromPort": 80, "toPort": 80, "groups": [{"groupId": balancers}]});
-    net.call("AuthorizeSecurityGroupEgress", json!({"GroupId": apps, "IpPermissions": [pair]})).await;
+    net.call("AuthorizeSecurityGroupEgress", json!({"groupId": apps, "ipPermissions": [pair]})).await;
     let egress = net.prepare(&task).await.rules.egress;
     assert!(egress.iter().any(|allow| allow.peers == [Cidr::host(entrance)]), "{egress:?}");
 
