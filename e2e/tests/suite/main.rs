@@ -5,6 +5,7 @@ mod accounts;
 mod bad_input;
 mod events;
 mod git;
+mod jobs;
 mod life;
 mod network;
 mod protocols;

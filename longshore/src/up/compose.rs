@@ -98,7 +98,13 @@ impl Plane {
         let ecs = Ecs::new(store.clone(), engine.clone(), c(), e(), tasks);
         let builds = builds(options, config, trust, elb.doors())?;
         let codebuild = CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds);
-        let codepipeline = CodePipeline::new(store.clone(), c(), e());
+        let codepipeline = CodePipeline::new(codepipeline::Deps {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: c(),
+            entropy: e(),
+            functions: config.lambda.functions()?,
+        });
 
         let mut ops = Ops::new(iam.clone());
         iam.register(&mut ops);

@@ -17,6 +17,35 @@ pub struct Config {
     pub build_images: BTreeMap<String, String>,
     /// `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent: default, always, once, prefer-cached.
     pub image_pull_behavior: Option<String>,
+    /// What stands for Lambda.
+    pub lambda: Lambda,
+}
+
+/// The functions that Invoke Lambda actions may call.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lambda {
+    /// By name.
+    pub functions: BTreeMap<String, Function>,
+}
+
+/// A function.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Function {
+    /// Where it is called.
+    pub url: String,
+}
+
+impl Lambda {
+    /// As CodePipeline takes them.
+    pub fn functions(&self) -> Result<codepipeline::Functions, Exit> {
+        let function = |(name, function): (&String, &Function)| {
+            let wrong = |why| Exit::configuration(format!("lambda.functions.{name}.url: {why}"));
+            Ok((name.clone(), codepipeline::Function::at(&function.url).map_err(wrong)?))
+        };
+        self.functions.iter().map(function).collect()
+    }
 }
 
 impl Config {

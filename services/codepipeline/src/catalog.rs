@@ -1,23 +1,31 @@
 //! What an action type is: who provides it, how many artifacts it takes, what it may be configured with.
-//! The types themselves stand in `actions/`, each beside what carries it out.
+//! Those of owner AWS stand in `actions/`, each beside what carries it out; those that accounts made are stored
+//! (`jobs::types`). Both are a [`Kind`].
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use api::codepipeline as cp;
 
 use crate::actions::{Action, TYPES};
+use crate::jobs;
+use crate::secrets::is_sealed;
 use crate::variables::is_dynamic;
 
-/// The owner of every type that is served.
+/// The owner of every type of the program's own.
 pub const OWNER: &str = "AWS";
-/// The version of every type that is served.
+/// The version of every type of the program's own.
 pub const VERSION: &str = "1";
 
+/// An action type of the program's own.
+pub type ActionType = Kind<'static>;
+
 /// An action type.
-pub struct ActionType {
+#[derive(Clone)]
+pub struct Kind<'a> {
     /// As in `Source`.
-    pub category: &'static str,
+    pub category: &'a str,
     /// As in `CodeCommit`.
-    pub provider: &'static str,
+    pub provider: &'a str,
     /// How many input artifacts.
     pub inputs: RangeInclusive<usize>,
     /// How many output artifacts.
@@ -27,7 +35,7 @@ pub struct ActionType {
     /// The configuration key that sets another number of minutes, where there is one.
     pub timeout_key: Option<&'static str>,
     /// What it may be configured with.
-    pub properties: &'static [Property],
+    pub properties: &'a [Property],
     /// What the configuration as a whole must fulfil.
     pub check: fn(&Settings<'_>) -> Result<(), String>,
     /// Who does the work.
@@ -35,6 +43,7 @@ pub struct ActionType {
 }
 
 /// Who does an action's work.
+#[derive(Clone, Copy)]
 pub enum Carrier {
     /// A provider.
     Provider(&'static dyn Action),
@@ -43,9 +52,10 @@ pub enum Carrier {
 }
 
 /// A configuration key.
+#[derive(Clone)]
 pub struct Property {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it must be given.
     pub required: bool,
     /// Whether its value is masked when it is read.
@@ -55,6 +65,7 @@ pub struct Property {
 }
 
 /// The values that a property takes.
+#[derive(Clone, Copy)]
 pub enum Form {
     /// Anything.
     Text,
@@ -87,12 +98,12 @@ impl Settings<'_> {
 
 /// A key that must be given.
 pub const fn required(name: &'static str, form: Form) -> Property {
-    Property { name, required: true, secret: false, form }
+    Property { name: Cow::Borrowed(name), required: true, secret: false, form }
 }
 
 /// A key that may be given.
 pub const fn optional(name: &'static str, form: Form) -> Property {
-    Property { name, required: false, secret: false, form }
+    Property { name: Cow::Borrowed(name), required: false, secret: false, form }
 }
 
 /// No further condition.
@@ -100,10 +111,25 @@ pub fn anything(_: &Settings<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The type that this names, if it is served.
+/// The type of the program's own that this names.
 pub fn find(id: &cp::ActionTypeId) -> Option<&'static ActionType> {
     let served = id.owner == OWNER && id.version == VERSION;
     TYPES.iter().copied().find(|t| served && t.category == id.category && t.provider == id.provider)
+}
+
+/// Who carries out the actions of a type. Job workers do it for every stored type, whether or not it still is there.
+pub fn carrier(id: &cp::ActionTypeId) -> Option<Carrier> {
+    match jobs::owner(id) {
+        true => Some(jobs::WORKERS),
+        false => find(id).map(|kind| kind.carrier),
+    }
+}
+
+impl Kind<'_> {
+    /// The property of this name.
+    pub fn property(&self, name: &str) -> Option<&Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
 }
 
 impl ActionType {
@@ -117,11 +143,6 @@ impl ActionType {
         }
     }
 
-    /// The property of this name.
-    pub fn property(&self, name: &str) -> Option<&'static Property> {
-        self.properties.iter().find(|property| property.name == name)
-    }
-
     /// As ListActionTypes gives it.
     pub fn shape(&self) -> cp::ActionType {
         let details = |range: &RangeInclusive<usize>| cp::ArtifactDetails {
@@ -129,7 +150,7 @@ impl ActionType {
             maximum_count: i32::try_from(*range.end()).unwrap_or(i32::MAX),
         };
         let property = |p: &Property| cp::ActionConfigurationProperty {
-            name: p.name.into(),
+            name: p.name.clone().into_owned(),
             required: p.required,
             // AWS's own types have no keys and no queryable properties; those are of custom types.
             key: false,
@@ -153,6 +174,13 @@ impl ActionType {
 impl Property {
     /// What is wrong with a value; one that is only known when the action starts passes.
     pub fn refuse(&self, value: &str) -> Option<String> {
+        // Checked when it was sealed.
+        if is_sealed(value) {
+            return None;
+        }
+        if self.secret && is_dynamic(value) {
+            return Some("is a secret, and those take no variables".into());
+        }
         if is_dynamic(value) && !matches!(self.form, Form::Unserved(_)) {
             return None;
         }
@@ -173,98 +201,4 @@ impl Property {
 
 fn one_of(value: &str, values: &[&str]) -> Option<String> {
     (!values.contains(&value)).then(|| format!("must be one of {}", values.join(", ")))
-}
-
-/// The mask of secret values.
-pub const MASK: &str = "****";
-
-/// Whether a type's configuration key is secret.
-type IsSecret = fn(&cp::ActionTypeId, &str) -> bool;
-
-fn is_secret(id: &cp::ActionTypeId, key: &str) -> bool {
-    find(id).and_then(|kind| kind.property(key)).is_some_and(|property| property.secret)
-}
-
-/// The declaration with its secret values masked, as it is read.
-pub fn masked(pipeline: cp::PipelineDeclaration) -> cp::PipelineDeclaration {
-    masked_where(pipeline, is_secret)
-}
-
-/// A new declaration in which a masked secret keeps the value that the same action of the same stage had.
-pub fn unmasked(new: cp::PipelineDeclaration, old: &cp::PipelineDeclaration) -> cp::PipelineDeclaration {
-    unmasked_where(new, old, is_secret)
-}
-
-fn masked_where(mut pipeline: cp::PipelineDeclaration, secret: IsSecret) -> cp::PipelineDeclaration {
-    secrets(&mut pipeline, secret, |_, _, _, value| MASK.clone_into(value));
-    pipeline
-}
-
-fn unmasked_where(
-    mut new: cp::PipelineDeclaration,
-    old: &cp::PipelineDeclaration,
-    secret: IsSecret,
-) -> cp::PipelineDeclaration {
-    secrets(&mut new, secret, |stage, action, key, value| {
-        if value != MASK {
-            return;
-        }
-        let stage = old.stages.iter().find(|before| before.name == stage);
-        let action = stage.and_then(|stage| stage.actions.iter().find(|before| before.name == action));
-        if let Some(before) = action.and_then(|action| action.configuration.as_ref()?.get(key)) {
-            value.clone_from(before);
-        }
-    });
-    new
-}
-
-/// Calls for each secret value: stage, action, key, value.
-fn secrets(
-    pipeline: &mut cp::PipelineDeclaration,
-    secret: IsSecret,
-    mut each: impl FnMut(&str, &str, &str, &mut String),
-) {
-    for stage in &mut pipeline.stages {
-        for action in &mut stage.actions {
-            for (key, value) in action.configuration.iter_mut().flatten() {
-                if secret(&action.action_type_id, key) {
-                    each(&stage.name, &action.name, key, value);
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    /// No type that is served has a secret: the rule is shown with one of its own.
-    fn token(_: &cp::ActionTypeId, key: &str) -> bool {
-        key == "Token"
-    }
-
-    fn pipeline(stage: &str, action: &str, token: &str) -> cp::PipelineDeclaration {
-        let configuration = [("Token", token), ("Other", MASK)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let action = cp::ActionDeclaration {
-            name: action.into(),
-            configuration: Some(BTreeMap::from(configuration)),
-            ..Default::default()
-        };
-        let stage = cp::StageDeclaration { name: stage.into(), actions: vec![action], ..Default::default() };
-        cp::PipelineDeclaration { stages: vec![stage], ..Default::default() }
-    }
-
-    #[test]
-    fn a_mask_keeps_the_old_value_of_the_same_action() {
-        let old = pipeline("S", "A", "secret");
-        assert_eq!(masked_where(old.clone(), token), pipeline("S", "A", MASK));
-        let updated = |stage, action, value| unmasked_where(pipeline(stage, action, value), &old, token);
-        assert_eq!(updated("S", "A", MASK), old);
-        assert_eq!(updated("S", "A", "new"), pipeline("S", "A", "new"));
-        // A renamed stage loses its secrets, as in AWS.
-        assert_eq!(updated("T", "A", MASK), pipeline("T", "A", MASK));
-    }
 }

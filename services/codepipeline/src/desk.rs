@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use api::codepipeline as cp;
 use kernel::{Clock, Entropy, Ops, Timestamp, ids};
-use store::{Batch, Key, Store};
+use store::{Batch, Key, Sealer, Store};
 use tokio::sync::Mutex as Turn;
 
+use crate::Deps;
+use crate::actions::lambda::Functions;
 use crate::engine::{self, Event, Kind, State};
 use crate::error::Error;
 use crate::hub::Hub;
@@ -27,6 +29,8 @@ pub struct Desk {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) sealer: Sealer,
+    pub(crate) functions: Functions,
     pub(crate) hub: Hub,
     pub(crate) runs: Runs,
     ops: OnceLock<Weak<Ops>>,
@@ -68,12 +72,15 @@ impl<T> Ask<T> {
 
 impl Desk {
     /// A desk on a store.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+    pub fn new(deps: Deps) -> Arc<Self> {
+        let Deps { store, sealer, clock, entropy, functions } = deps;
         let owner = ids::uuid(&*entropy);
         Arc::new(Self {
             store,
             clock,
             entropy,
+            sealer,
+            functions,
             hub: Hub::default(),
             runs: Runs::default(),
             ops: OnceLock::new(),

@@ -1,6 +1,8 @@
 //! CodePipeline's errors: one enum, one match that gives AWS's codes.
 use kernel::Fault;
 
+use crate::limits;
+
 /// What an operation of CodePipeline answers instead of its output.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,10 +78,12 @@ pub enum Error {
     #[error("The pipeline does not have a stage named '{0}'")]
     StageNotFound(String),
     /// No such action.
-    #[error("Stage '{stage}' does not have an approval action named '{action}'")]
+    #[error("Stage '{stage}' does not have an {what} named '{action}'")]
     ActionNotFound {
         /// The stage.
         stage: String,
+        /// What was looked for, as in `approval action`.
+        what: &'static str,
         /// The name asked for.
         action: String,
     },
@@ -135,6 +139,32 @@ pub enum Error {
     /// Decided before.
     #[error("The approval action '{0}' has already been approved or rejected, or has timed out")]
     ApprovalAlreadyCompleted(String),
+    /// No such action type, or not for this operation.
+    #[error("There is no action type '{0}' here")]
+    ActionTypeNotFound(String),
+    /// An action type cannot be made as asked.
+    #[error("{0}")]
+    RequestFailed(String),
+    /// No such job.
+    #[error("There is no job with the id '{0}'")]
+    JobNotFound(String),
+    /// The nonce is of an earlier offer, or of none.
+    #[error("The nonce is not the one that the job was last offered with; poll for jobs again")]
+    InvalidNonce,
+    /// Nobody works on the job.
+    #[error("The job '{id}' has the status {status}: results are taken of jobs that are InProgress")]
+    InvalidJobState {
+        /// The job.
+        id: String,
+        /// Its status.
+        status: String,
+    },
+    /// A partner's worker did not prove itself.
+    #[error("The clientToken is not the one that the action of this job is configured with")]
+    InvalidClientToken,
+    /// More than an action may give.
+    #[error("The output variables have {0} bytes, and {most} are allowed", most = limits::OUTPUT_VARIABLES)]
+    OutputVariablesTooLarge(usize),
     /// Another request for the same thing is under way, with other parameters.
     #[error("{0}")]
     Conflict(String),
@@ -179,6 +209,13 @@ impl Error {
             Self::TooManyExecutions(_) => "ConcurrentPipelineExecutionsLimitExceededException",
             Self::InvalidApprovalToken => "InvalidApprovalTokenException",
             Self::ApprovalAlreadyCompleted(_) => "ApprovalAlreadyCompletedException",
+            Self::ActionTypeNotFound(_) => "ActionTypeNotFoundException",
+            Self::RequestFailed(_) => "RequestFailedException",
+            Self::JobNotFound(_) => "JobNotFoundException",
+            Self::InvalidNonce => "InvalidNonceException",
+            Self::InvalidJobState { .. } => "InvalidJobStateException",
+            Self::InvalidClientToken => "InvalidClientTokenException",
+            Self::OutputVariablesTooLarge(_) => "OutputVariablesSizeExceededException",
             Self::Conflict(_) => return ("ConflictException", 409),
             Self::ConcurrentModification => "ConcurrentModificationException",
             Self::Fault(_) | Self::Store(_) => "InternalFailure",

@@ -19,6 +19,7 @@ use crate::engine::{ActionRun, Artifact, Execution, Kind, Moment, Override, Prog
 use crate::hub::Listener;
 use crate::records::Place;
 use crate::scope::Scope;
+use crate::secrets;
 use crate::structure;
 
 /// CodePipeline as roles trust it.
@@ -70,8 +71,10 @@ pub struct Job {
     pub inputs: Vec<(String, Artifact)>,
     /// Where its output artifacts go, in the order of the declaration.
     pub outputs: Vec<(String, Artifact)>,
-    desk: Arc<Desk>,
-    order: Order,
+    /// Where executions are moved forward.
+    pub desk: Arc<Desk>,
+    /// What is to be carried out.
+    pub order: Order,
 }
 
 impl Job {
@@ -83,6 +86,8 @@ impl Job {
         })?;
         let configuration =
             scope.configuration().map_err(|error| Failed::new("ConfigurationError", error.to_string()))?;
+        let configuration =
+            secrets::opened(configuration, &desk.sealer, &order.place, &order.stage, &order.action)?;
         let inputs = scope.inputs();
         let declared = scope.action.input_artifacts.as_ref().map_or(0, Vec::len);
         if inputs.len() < declared {
@@ -99,6 +104,22 @@ impl Job {
         };
         drop(scope);
         Ok(Self { cx, configuration, inputs, outputs, desk, order })
+    }
+
+    /// The action's declaration.
+    pub fn declared(&self) -> Result<cp::ActionDeclaration, Failed> {
+        Ok(self.scope()?.action.into_owned())
+    }
+
+    /// The configuration, variables replaced, with its secrets sealed: as it may be stored.
+    pub fn sealed(&self) -> Result<BTreeMap<String, String>, Failed> {
+        let resolved = self.scope()?.configuration();
+        resolved.map_err(|error| Failed::new("ConfigurationError", error.to_string()))
+    }
+
+    fn scope(&self) -> Result<Scope<'_>, Failed> {
+        let gone = || Failed::new("ConfigurationError", "The pipeline no longer declares this action");
+        self.order.scope().ok_or_else(gone)
     }
 
     /// The run's id: the token of everything that is done for it.

@@ -5,6 +5,8 @@
 //! - `desk`: one batch for what came in, what follows, and all that reads show of it; then `runs` starts what is
 //!   outstanding.
 //! - `actions`: the providers, a file each. `rules`: those of conditions, likewise.
+//! - `jobs`: actions that somebody outside carries out, and their types.
+//! - `secrets`: sealed where a declaration is stored, masked where it is read.
 //! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
 
 mod actions;
@@ -14,6 +16,7 @@ pub mod engine;
 mod error;
 mod hub;
 mod job;
+mod jobs;
 mod limits;
 mod notices;
 mod ops;
@@ -22,6 +25,7 @@ mod records;
 mod rules;
 mod runs;
 mod scope;
+mod secrets;
 mod start;
 mod structure;
 mod variables;
@@ -34,13 +38,28 @@ use std::sync::Arc;
 
 use api::codepipeline as cp;
 use kernel::{Clock, Cx, Entropy, Ops};
-use store::{Row, Store};
+use store::{Row, Sealer, Store};
 use work::Worker;
 
+pub use actions::lambda::{Function, Functions};
 pub use error::Error;
 
 use desk::Desk;
 use records::{Pipeline, Place};
+
+/// What it stands on.
+pub struct Deps {
+    /// The state.
+    pub store: Store,
+    /// Seals secret configuration.
+    pub sealer: Sealer,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// The functions that Invoke Lambda actions may call, by name.
+    pub functions: Functions,
+}
 
 /// The service.
 pub struct CodePipeline {
@@ -49,8 +68,8 @@ pub struct CodePipeline {
 
 impl CodePipeline {
     /// On a store. Nothing runs before [`CodePipeline::workers`] do.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
-        Arc::new(Self { desk: Desk::new(store, clock, entropy) })
+    pub fn new(deps: Deps) -> Arc<Self> {
+        Arc::new(Self { desk: Desk::new(deps) })
     }
 
     /// Every operation that is served.
@@ -71,7 +90,22 @@ impl CodePipeline {
             .op::<cp::GetPipelineExecution, _>(self)
             .op::<cp::ListPipelineExecutions, _>(self)
             .op::<cp::ListActionExecutions, _>(self)
+            .op::<cp::CreateCustomActionType, _>(self)
+            .op::<cp::DeleteCustomActionType, _>(self)
             .op::<cp::ListActionTypes, _>(self)
+            .op::<cp::GetActionType, _>(self)
+            .op::<cp::UpdateActionType, _>(self)
+            .op::<cp::PollForJobs, _>(self)
+            .op::<cp::AcknowledgeJob, _>(self)
+            .op::<cp::GetJobDetails, _>(self)
+            .op::<cp::PutJobSuccessResult, _>(self)
+            .op::<cp::PutJobFailureResult, _>(self)
+            .op::<cp::PollForThirdPartyJobs, _>(self)
+            .op::<cp::AcknowledgeThirdPartyJob, _>(self)
+            .op::<cp::GetThirdPartyJobDetails, _>(self)
+            .op::<cp::PutThirdPartyJobSuccessResult, _>(self)
+            .op::<cp::PutThirdPartyJobFailureResult, _>(self)
+            .op::<cp::PutActionRevision, _>(self)
             .op::<cp::PutApprovalResult, _>(self)
             .op::<cp::EnableStageTransition, _>(self)
             .op::<cp::DisableStageTransition, _>(self)

@@ -50,3 +50,18 @@ pub const SOURCE_S3: u64 = 7 << 30;
 pub const ARCHIVE_FILES: usize = 100_000;
 /// Bytes of all files that the S3 deploy action extracts from one archive.
 pub const EXTRACTED: u64 = 16 << 30;
+/// Custom action types of a Region, and partners' ones.
+pub const ACTION_TYPES: usize = 50;
+/// Jobs that one poll answers at most.
+pub const JOBS_PER_POLL: usize = 50;
+/// Milliseconds for which a job is kept for whoever polled it, before it is offered to others (AWS gives no number; a
+/// Jenkins that waits for an executor needs some).
+pub const ACKNOWLEDGE: i64 = 2 * 60 * 1000;
+/// Milliseconds until a job with a continuation token is offered.
+pub const CONTINUATION: i64 = 30 * 1000;
+/// Milliseconds in which a function must answer for its job.
+pub const FUNCTION_ANSWER: i64 = 20 * 60 * 1000;
+/// Milliseconds that one call of a function may take: Lambda's own longest.
+pub const FUNCTION_CALL: u64 = 15 * 60 * 1000;
+/// Calls of a function for one job, as of Lambda's asynchronous invocations.
+pub const FUNCTION_TRIES: u32 = 3;

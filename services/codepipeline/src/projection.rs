@@ -6,6 +6,7 @@ use store::{Batch, Event as Notice};
 
 use crate::desk::Declaration;
 use crate::engine::{self, Event, Kind, State};
+use crate::jobs::{self, JobRow};
 use crate::notices;
 use crate::records::{ActionRow, ExecutionRow, Place, RuleRow};
 use crate::scope::Scope;
@@ -17,14 +18,15 @@ pub struct Rows<'a> {
     executions: BTreeMap<String, ExecutionRow>,
     actions: BTreeMap<String, ActionRow>,
     rules: BTreeMap<String, RuleRow>,
+    jobs: BTreeMap<String, JobRow>,
     notices: Vec<Notice>,
 }
 
 impl<'a> Rows<'a> {
     /// None yet.
     pub fn new(place: &'a Place, entropy: &'a dyn Entropy) -> Self {
-        let (executions, actions, rules) = Default::default();
-        Self { place, entropy, executions, actions, rules, notices: Vec::new() }
+        let (executions, actions, rules, jobs) = Default::default();
+        Self { place, entropy, executions, actions, rules, jobs, notices: Vec::new() }
     }
 
     /// Takes what an event changed, from the state right after it: a later one may drop the execution from it.
@@ -40,6 +42,8 @@ impl<'a> Rows<'a> {
             self.executions.insert(execution.id.clone(), shown);
         }
         if let Some(row) = row {
+            let job = jobs::ended(self.place, &event.kind, &row);
+            self.jobs.extend(job.map(|job| (row.run.id.clone(), job)));
             self.actions.insert(row.run.id.clone(), row);
         }
         if let Some(rule) = rule {
@@ -60,6 +64,9 @@ impl<'a> Rows<'a> {
         }
         for row in self.rules.values() {
             batch = batch.put(&self.place.action(&row.0.execution, &row.0.run.id), row);
+        }
+        for (id, job) in &self.jobs {
+            batch = batch.put(&jobs::key(&self.place.account, &self.place.region, id), job);
         }
         self.notices.iter().fold(batch, |batch, notice| batch.event(notice))
     }

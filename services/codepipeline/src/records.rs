@@ -53,6 +53,11 @@ impl Place {
         Key::new(&self.account, &self.region).text("StartPipelineExecution").text(&self.uid).text(token)
     }
 
+    /// The key of what was last told of a source's revision.
+    pub fn told(&self, stage: &str, action: &str) -> Key {
+        self.key().text(stage).text(action)
+    }
+
     /// The pipeline's ARN.
     pub fn arn(&self) -> String {
         arn(&self.region, &self.account, &self.name)
@@ -175,6 +180,21 @@ pub struct RuleRow(pub ActionRow);
 
 impl Record for RuleRow {
     const TABLE: &'static str = "codepipeline.rule";
+}
+
+/// What PutActionRevision was last told of a source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// The change that made the revision.
+    pub change: String,
+    /// The execution that it started.
+    pub execution: String,
+    /// Revisions so far.
+    pub number: u64,
+}
+
+impl Record for Told {
+    const TABLE: &'static str = "codepipeline.told-revision";
 }
 
 /// A deleted pipeline whose history is still to be removed. Keyed as [`Place::key`].

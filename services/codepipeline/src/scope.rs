@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
 
-use crate::catalog::{self, MASK};
 use crate::engine::{ActionRun, Artifact, Execution, Moment};
 use crate::limits;
 use crate::records::ActionRow;
 use crate::rules;
+use crate::secrets;
 use crate::structure;
 use crate::variables::{self, EXECUTION, EXECUTION_ID, PIPELINE, Reference, Unresolved};
 
@@ -114,14 +114,8 @@ impl<'a> Scope<'a> {
     pub fn row(&self, stage: &str, run: &ActionRun) -> ActionRow {
         let mut action = (*self.action).clone();
         let mut resolved = self.configuration().ok();
-        if let Some(kind) = catalog::find(&action.action_type_id) {
-            let shown = action.configuration.iter_mut().flatten().chain(resolved.iter_mut().flatten());
-            for (key, value) in shown {
-                if kind.property(key).is_some_and(|property| property.secret) {
-                    MASK.clone_into(value);
-                }
-            }
-        }
+        let shown = action.configuration.iter_mut().flatten().chain(resolved.iter_mut().flatten());
+        shown.for_each(|(_, value)| secrets::mask(value));
         ActionRow {
             execution: self.execution.id.clone(),
             version: self.execution.version,

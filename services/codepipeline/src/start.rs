@@ -10,6 +10,7 @@ use store::Batch;
 use crate::desk::{Ask, Desk};
 use crate::engine::{self, Override, Start, Trigger};
 use crate::error::Error;
+use crate::jobs::{self, REVISION};
 use crate::limits;
 use crate::records::Place;
 
@@ -117,6 +118,8 @@ fn overrides(pipeline: &cp::PipelineDeclaration, wanted: &[Override]) -> Result<
         };
         let provider = source.action_type_id.provider.as_str();
         let fits = match kind.as_str() {
+            // What PutActionRevision told of: the worker of the source gets it.
+            REVISION => jobs::owner(&source.action_type_id),
             "COMMIT_ID" => matches!(provider, "CodeCommit" | "CodeStarSourceConnection"),
             "IMAGE_DIGEST" => provider == "ECR",
             "S3_OBJECT_VERSION_ID" | "S3_OBJECT_KEY" => provider == "S3",

@@ -3,6 +3,7 @@ mod cases;
 mod conditions;
 mod crash;
 mod fakes;
+mod jobs;
 mod sources;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use store::{Batch, Event, Record};
 use testkit::{ACCOUNT, REGION, World};
 use work::{Driver, Options};
 
-use crate::CodePipeline;
+use crate::jobs::JobRow;
 use crate::records::{ActionRow, ExecutionRow, Saved};
+use crate::{CodePipeline, Deps};
 use fakes::Fakes;
 
 /// Past this a test fails; nothing waits for it to pass.
@@ -35,7 +37,13 @@ impl Bench {
     }
 
     fn on(mut world: World, fakes: Arc<Fakes>) -> Self {
-        let service = CodePipeline::new(world.store.clone(), world.clock.clone(), world.entropy.clone());
+        let service = CodePipeline::new(Deps {
+            store: world.store.clone(),
+            sealer: world.sealer.clone(),
+            clock: world.clock.clone(),
+            entropy: world.entropy.clone(),
+            functions: fakes.functions(),
+        });
         let ops = world.serve(|ops| {
             service.register(ops);
             fakes.register(ops);
@@ -67,7 +75,8 @@ impl Bench {
 
     /// Calls until the answer passes, woken by commits.
     async fn until(&self, operation: &str, input: Value, pass: impl Fn(&Value) -> bool) -> Value {
-        let wake = self.world.store.watch(&[Saved::TABLE, ExecutionRow::TABLE, ActionRow::TABLE]);
+        let tables = [Saved::TABLE, ExecutionRow::TABLE, ActionRow::TABLE, JobRow::TABLE];
+        let wake = self.world.store.watch(&tables);
         let mut last = Value::Null;
         let watch = async {
             loop {

@@ -11,8 +11,10 @@ use crate::actions;
 use crate::desk::{Ask, Desk};
 use crate::engine;
 use crate::error::Error;
+use crate::jobs::{BY_PIPELINE, JobRow};
 use crate::records::{
-    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, RuleRow, Saved,
+    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, RuleRow,
+    Saved, Told,
 };
 use crate::start::{self, Wish};
 
@@ -99,12 +101,18 @@ impl Executions {
             let actions = store.list::<ActionRow>(key, None, PAGE).await?;
             let definitions = store.list::<Definition>(key, None, PAGE).await?;
             let rules = store.list::<RuleRow>(key, None, PAGE).await?;
-            let done =
-                executions.is_empty() && actions.is_empty() && rules.is_empty() && definitions.is_empty();
+            let home = Key::new(&key.account(), &key.region());
+            let jobs = store.find::<JobRow>(&home, BY_PIPELINE, &key.last(), 0, PAGE).await?;
+            let told = store.list::<Told>(key, None, PAGE).await?;
+            let left =
+                [executions.len(), actions.len(), rules.len(), definitions.len(), jobs.len(), told.len()];
+            let done = left.iter().all(|left| *left == 0);
             let batch = executions.iter().fold(Batch::new(), |b, row| b.delete::<ExecutionRow>(&row.key));
             let batch = actions.iter().fold(batch, |b, row| b.delete::<ActionRow>(&row.key));
             let batch = rules.iter().fold(batch, |b, row| b.delete::<RuleRow>(&row.key));
             let batch = definitions.iter().fold(batch, |b, row| b.delete::<Definition>(&row.key));
+            let batch = told.iter().fold(batch, |b, row| b.delete::<Told>(&row.key));
+            let batch = jobs.iter().fold(batch, |b, row| b.delete::<JobRow>(&row.key));
             store.commit(if done { batch.delete::<Remains>(key) } else { batch }).await?;
         }
         Ok(!remains.is_empty())

@@ -163,8 +163,7 @@ fn showing(id: &str, build: &Build) -> Progress {
         external_id: Some(id.into()),
         external_url: logs.and_then(|logs| logs.deep_link.clone()),
         log_stream: logs.and_then(|logs| logs.cloud_watch_logs_arn.clone()),
-        summary: None,
-        checkpoint: None,
+        ..Progress::default()
     }
 }
 

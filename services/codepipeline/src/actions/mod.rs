@@ -6,6 +6,7 @@ pub mod codebuild;
 mod codecommit;
 mod ecr;
 mod ecs;
+pub mod lambda;
 mod s3_deploy;
 mod s3_source;
 mod zipped;
@@ -32,6 +33,7 @@ pub static TYPES: &[&ActionType] = &[
     &codebuild::TEST,
     &ecs::TYPE,
     &s3_deploy::TYPE,
+    &lambda::TYPE,
     &approval::TYPE,
 ];
 
@@ -97,8 +99,8 @@ impl From<Fault> for Failed {
 pub async fn carry_out(desk: Arc<Desk>, ops: Arc<Ops>, order: Order) -> Result<Output, Failed> {
     let declared = order.pipeline.stages.iter().find(|stage| stage.name == order.stage);
     let action = declared.and_then(|stage| stage.actions.iter().find(|action| action.name == order.action));
-    let kind = action.and_then(|action| catalog::find(&action.action_type_id));
-    let Some(Carrier::Provider(provider)) = kind.map(|kind| &kind.carrier) else {
+    let carrier = action.and_then(|action| catalog::carrier(&action.action_type_id));
+    let Some(Carrier::Provider(provider)) = carrier else {
         return Err(Failed::new(
             "ConfigurationError",
             "No provider carries out actions of this type any more",

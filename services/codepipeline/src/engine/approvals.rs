@@ -51,6 +51,10 @@ fn known(state: &State, verdict: &Verdict) -> Result<(), Error> {
     let approval = |action: &PlanAction| action.name == verdict.action && action.work == Work::Approval;
     match stages.any(|stage| stage.actions.iter().any(approval)) {
         true => Ok(()),
-        false => Err(Error::ActionNotFound { stage: verdict.stage.clone(), action: verdict.action.clone() }),
+        false => Err(Error::ActionNotFound {
+            stage: verdict.stage.clone(),
+            what: "approval action",
+            action: verdict.action.clone(),
+        }),
     }
 }

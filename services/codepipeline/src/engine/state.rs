@@ -131,6 +131,9 @@ pub struct Progress {
     /// The ARN of its log stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_stream: Option<String>,
+    /// How much of it is done, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<i32>,
     /// The action's own note to itself, opaque to the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
@@ -376,6 +379,7 @@ impl ActionRun {
 impl Progress {
     /// Takes over what the newer one has.
     pub(super) fn merge(&mut self, newer: &Self) {
+        self.percent = newer.percent.or(self.percent);
         let take = |mine: &mut Option<String>, theirs: &Option<String>| {
             if theirs.is_some() {
                 mine.clone_from(theirs);

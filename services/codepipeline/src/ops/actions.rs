@@ -1,4 +1,4 @@
-//! Runs of actions, their types, and approvals.
+//! Runs of actions, and approvals.
 use std::collections::BTreeSet;
 
 use api::codepipeline as cp;
@@ -6,13 +6,12 @@ use kernel::{Access, Cx, Fault, Handle};
 use store::{PageToken, Row};
 
 use super::{artifacts, on, page, time};
-use crate::actions::TYPES;
+use crate::CodePipeline;
 use crate::catalog::{self, Carrier};
 use crate::desk::Ask;
 use crate::engine::{self, ActionStatus, Verdict};
 use crate::error::Error;
-use crate::records::{ActionRow, ExecutionRow, arn};
-use crate::{CodePipeline, catalog::OWNER};
+use crate::records::{ActionRow, ExecutionRow};
 
 /// Runs on a page.
 const PAGE: usize = 100;
@@ -65,7 +64,7 @@ impl CodePipeline {
 
 fn detail(region: &str, row: ActionRow) -> cp::ActionExecutionDetail {
     let ActionRow { execution, version, stage, action, resolved, inputs, run } = row;
-    let carrier = catalog::find(&action.action_type_id).map(|kind| &kind.carrier);
+    let carrier = catalog::carrier(&action.action_type_id);
     let waits = run.status == ActionStatus::InProgress && matches!(carrier, Some(Carrier::Person));
     let progress = run.progress;
     let failure = run.failure.map(|f| cp::ErrorDetails { code: Some(f.code), message: Some(f.message) });
@@ -116,24 +115,6 @@ impl Handle<cp::ListActionExecutions> for CodePipeline {
         input: cp::ListActionExecutions,
     ) -> Result<cp::ListActionExecutionsOutput, Fault> {
         Ok(self.runs(cx, &input).await?)
-    }
-}
-
-impl Handle<cp::ListActionTypes> for CodePipeline {
-    async fn access(&self, cx: &Cx, _: &cp::ListActionTypes) -> Result<Vec<Access>, Fault> {
-        let types = arn(&cx.region, cx.account(), "actiontype:*");
-        Ok(vec![Access::new("codepipeline:ListActionTypes", types)])
-    }
-
-    async fn handle(&self, cx: &Cx, input: cp::ListActionTypes) -> Result<cp::ListActionTypesOutput, Fault> {
-        // All fit on one page: no token was ever given.
-        if input.next_token.is_some_and(|token| !token.is_empty()) {
-            return Err(Error::InvalidNextToken.into());
-        }
-        let owner = input.action_owner_filter.is_none_or(|owner| owner == OWNER);
-        let region = input.region_filter.is_none_or(|region| region == cx.region);
-        let types = TYPES.iter().filter(|_| owner && region).map(|kind| kind.shape()).collect();
-        Ok(cp::ListActionTypesOutput { action_types: types, next_token: None })
     }
 }
 

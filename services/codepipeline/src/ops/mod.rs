@@ -1,7 +1,11 @@
 //! The operations, a file a family.
+mod action_types;
 mod actions;
 mod executions;
+mod jobs;
+mod partner_jobs;
 mod pipelines;
+mod revisions;
 mod rules;
 mod stages;
 mod state;

@@ -7,12 +7,13 @@ use kernel::{Access, Cx, Fault, Handle, ids};
 use store::{Batch, Key, PageToken};
 
 use super::{on, page, tags};
-use crate::catalog::{masked, unmasked};
 use crate::desk::{Ask, Declaration};
 use crate::engine::{self, Event, Start};
 use crate::error::Error;
 use crate::job::PRINCIPAL;
+use crate::jobs::Types;
 use crate::records::{DEADLINE, Definition, Pipeline, Place, Remains, Saved, arn};
+use crate::secrets::{self, masked, unmasked};
 use crate::{CodePipeline, limits, start, structure};
 
 /// Pipelines on a page.
@@ -35,8 +36,8 @@ fn with_roles(cx: &Cx, action: &'static str, pipeline: &cp::PipelineDeclaration)
 
 impl CodePipeline {
     /// Every rule that a declaration must fulfil, the trust of its role among them.
-    async fn check(&self, cx: &Cx, pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
-        structure::check(pipeline, &cx.region)?;
+    async fn check(&self, cx: &Cx, pipeline: &cp::PipelineDeclaration, types: &Types) -> Result<(), Error> {
+        structure::check(pipeline, &cx.region, types)?;
         let role = &pipeline.role_arn;
         match cx.authority().assume(PRINCIPAL, role, "create-pipeline").await {
             Ok(_) => Ok(()),
@@ -49,9 +50,11 @@ impl CodePipeline {
     }
 
     async fn create(&self, cx: &Cx, input: cp::CreatePipeline) -> Result<cp::CreatePipelineOutput, Error> {
-        let pipeline = Arc::new(structure::normalized(input.pipeline, 1));
+        secrets::refuse_envelopes(&input.pipeline)?;
+        let pipeline = structure::normalized(input.pipeline, 1);
         let tags = tags::checked(BTreeMap::new(), input.tags.as_deref().unwrap_or_default())?;
-        self.check(cx, &pipeline).await?;
+        let types = Types::load(&self.desk.store, cx.account(), &cx.region).await?;
+        self.check(cx, &pipeline, &types).await?;
         let (account, region, name) = (cx.account().to_owned(), cx.region.clone(), pipeline.name.clone());
         let row = Place::row(&account, &region, &name);
         if self.desk.store.get::<Pipeline>(&row).await?.is_some() {
@@ -64,6 +67,7 @@ impl CodePipeline {
         }
         let uid = ids::uuid(&*self.desk.entropy);
         let place = Place { account, region, name: name.clone(), uid: uid.clone() };
+        let pipeline = Arc::new(secrets::sealed(pipeline, &types, &self.desk.sealer, &place)?);
         let (first, now) = (ids::uuid(&*self.desk.entropy), self.desk.now());
         let record = Pipeline {
             uid,
@@ -99,9 +103,13 @@ impl CodePipeline {
     async fn update(&self, cx: &Cx, input: &cp::UpdatePipeline) -> Result<cp::UpdatePipelineOutput, Error> {
         let (place, mut row) = self.find(cx, &input.pipeline.name).await?;
         let version = row.value.version() + 1;
+        secrets::refuse_envelopes(&input.pipeline)?;
         let pipeline = unmasked(input.pipeline.clone(), &row.value.declaration);
-        let pipeline = Arc::new(structure::normalized(pipeline, version));
-        self.check(cx, &pipeline).await?;
+        let pipeline = structure::normalized(pipeline, version);
+        let types = Types::load(&self.desk.store, cx.account(), &cx.region).await?;
+        let types = types.keeping(&row.value.declaration);
+        self.check(cx, &pipeline, &types).await?;
+        let pipeline = Arc::new(secrets::sealed(pipeline, &types, &self.desk.sealer, &place)?);
         let now = self.desk.now();
         row.value.declaration = (*pipeline).clone();
         row.value.updated = now;

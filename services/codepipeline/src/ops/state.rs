@@ -8,6 +8,7 @@ use crate::catalog::{self, Carrier};
 use crate::engine::{
     self, ActionRun, ActionStatus, Condition, Execution, Moment, StageStatus, State, Status, Visit,
 };
+use crate::jobs::{self, Types};
 use crate::structure;
 
 impl Handle<cp::GetPipelineState> for CodePipeline {
@@ -23,9 +24,16 @@ impl Handle<cp::GetPipelineState> for CodePipeline {
         let (place, row) = self.find(cx, &input.name).await?;
         let state = self.state(&place).await?;
         let pipeline = row.value;
+        let mut actions = pipeline.declaration.stages.iter().flat_map(|stage| &stage.actions);
+        let types = match actions.any(|action| jobs::owner(&action.action_type_id)) {
+            true => Types::load(&self.desk.store, cx.account(), &cx.region).await?,
+            false => Types::default(),
+        };
         Ok(cp::GetPipelineStateOutput {
             pipeline_version: Some(pipeline.version()),
-            stage_states: Some(pipeline.declaration.stages.iter().map(|s| stage(&state, s)).collect()),
+            stage_states: Some(
+                pipeline.declaration.stages.iter().map(|s| stage(&state, s, &types)).collect(),
+            ),
             pipeline_name: Some(input.name),
             created: Some(pipeline.created),
             updated: Some(pipeline.updated),
@@ -33,10 +41,11 @@ impl Handle<cp::GetPipelineState> for CodePipeline {
     }
 }
 
-fn stage(state: &State, declared: &cp::StageDeclaration) -> cp::StageState {
+fn stage(state: &State, declared: &cp::StageDeclaration, types: &Types) -> cp::StageState {
     let name = &declared.name;
     let shown = state.shown(name);
-    let run = |action: &cp::ActionDeclaration| action_state(action, state.last_run(name, &action.name));
+    let run =
+        |action: &cp::ActionDeclaration| action_state(action, state.last_run(name, &action.name), types);
     let waiting: Vec<cp::StageExecution> =
         engine::waiting(state, name).into_iter().map(|e| execution(e, e.status.name())).collect();
     cp::StageState {
@@ -133,11 +142,19 @@ fn retries(visit: &Visit) -> Option<cp::RetryStageMetadata> {
     })
 }
 
-fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>) -> cp::ActionState {
-    let carrier = catalog::find(&declared.action_type_id).map(|kind| &kind.carrier);
-    let person = matches!(carrier, Some(Carrier::Person));
+/// Where what the action works on can be looked at: as an approval gives it, or as its type declares it.
+fn entity(declared: &cp::ActionDeclaration, person: bool, types: &Types) -> Option<String> {
+    let configuration = declared.configuration.as_ref()?;
+    if person {
+        return configuration.get("ExternalEntityLink").cloned();
+    }
+    let settings = types.row(&declared.action_type_id)?.shape.settings.as_ref()?;
+    jobs::expand(settings.entity_url_template.as_deref()?, configuration, None)
+}
+
+fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>, types: &Types) -> cp::ActionState {
+    let person = matches!(catalog::carrier(&declared.action_type_id), Some(Carrier::Person));
     let revision = run.and_then(|run| run.output.revision.as_ref().map(|revision| (run, revision)));
-    let link = declared.configuration.as_ref().and_then(|c| c.get("ExternalEntityLink")).filter(|_| person);
     cp::ActionState {
         action_name: Some(declared.name.clone()),
         current_revision: revision.and_then(|(run, revision)| {
@@ -148,7 +165,7 @@ fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>) -> cp
             })
         }),
         latest_execution: run.map(|run| action_execution(run, person)),
-        entity_url: link.cloned(),
+        entity_url: entity(declared, person, types),
         revision_url: revision.and_then(|(_, revision)| revision.url.clone()),
     }
 }
@@ -165,7 +182,7 @@ fn action_execution(run: &ActionRun, person: bool) -> cp::ActionExecution {
         last_updated_by: run.by.clone(),
         external_execution_id: progress.external_id.clone(),
         external_execution_url: progress.external_url.clone(),
-        percent_complete: None,
+        percent_complete: progress.percent,
         error_details: run.failure.as_ref().map(|failure| cp::ErrorDetails {
             code: Some(failure.code.clone()),
             message: Some(failure.message.clone()),

@@ -1,4 +1,4 @@
-//! Tags of pipelines.
+//! Tags of pipelines and of custom action types.
 use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
@@ -7,6 +7,7 @@ use store::{Batch, Row};
 
 use super::on;
 use crate::error::Error;
+use crate::jobs::{self, TypeRow};
 use crate::records::Pipeline;
 use crate::{CodePipeline, limits};
 
@@ -35,19 +36,55 @@ pub fn shapes(tags: &BTreeMap<String, String>) -> Vec<cp::Tag> {
     tags.iter().map(|(key, value)| cp::Tag { key: key.clone(), value: value.clone() }).collect()
 }
 
-/// The pipeline's name in an ARN of this account and Region.
-fn name<'a>(cx: &Cx, arn: &'a str) -> Result<&'a str, Error> {
-    let parsed: Option<Arn> = arn.parse().ok();
-    let mine = |a: &Arn| a.service == "codepipeline" && a.region == cx.region && a.account == cx.account();
-    let named = parsed.filter(mine).filter(|a| !a.resource.contains(['/', ':']));
-    named.map(|a| &arn[arn.len() - a.resource.len()..]).ok_or_else(|| Error::InvalidArn(arn.into()))
+/// What has tags.
+enum Tagged {
+    Pipeline(Box<Row<Pipeline>>),
+    Type(Box<Row<TypeRow>>),
 }
 
+impl Tagged {
+    fn tags(&mut self) -> &mut BTreeMap<String, String> {
+        match self {
+            Self::Pipeline(row) => &mut row.value.tags,
+            Self::Type(row) => &mut row.value.tags,
+        }
+    }
+
+    fn update(&self) -> Batch {
+        match self {
+            Self::Pipeline(row) => Batch::new().update(row),
+            Self::Type(row) => Batch::new().update(row),
+        }
+    }
+}
+
+/// The resource in an ARN of this account and Region: a pipeline's name, or `actiontype:` and a type.
+fn resource(cx: &Cx, arn: &str) -> Result<String, Error> {
+    let parsed: Option<Arn> = arn.parse().ok();
+    let mine = |a: &Arn| a.service == "codepipeline" && a.region == cx.region && a.account == cx.account();
+    let known = |a: &Arn| match a.resource.strip_prefix(TYPE) {
+        Some(path) => jobs::type_id(path).is_some(),
+        None => !a.resource.contains(['/', ':']),
+    };
+    let named = parsed.filter(mine).filter(known);
+    named.map(|a| a.resource).ok_or_else(|| Error::InvalidArn(arn.into()))
+}
+
+/// What the resource of an action type begins with.
+const TYPE: &str = "actiontype:";
+
 impl CodePipeline {
-    async fn tagged(&self, cx: &Cx, arn: &str) -> Result<Row<Pipeline>, Error> {
-        match self.find(cx, name(cx, arn)?).await {
-            Ok((_, row)) => Ok(row),
-            Err(Error::PipelineNotFound { .. }) => Err(Error::ResourceNotFound(arn.into())),
+    async fn tagged(&self, cx: &Cx, arn: &str) -> Result<Tagged, Error> {
+        let missing = || Error::ResourceNotFound(arn.into());
+        let resource = resource(cx, arn)?;
+        if let Some(id) = resource.strip_prefix(TYPE).and_then(jobs::type_id) {
+            let key = jobs::type_key(cx.account(), &cx.region, &id);
+            let row = self.desk.store.get::<TypeRow>(&key).await?.filter(|row| !row.value.deleted);
+            return row.map(|row| Tagged::Type(Box::new(row))).ok_or_else(missing);
+        }
+        match self.find(cx, &resource).await {
+            Ok((_, row)) => Ok(Tagged::Pipeline(Box::new(row))),
+            Err(Error::PipelineNotFound { .. }) => Err(missing()),
             Err(error) => Err(error),
         }
     }
@@ -59,9 +96,10 @@ impl CodePipeline {
         change: impl Fn(BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error>,
     ) -> Result<(), Error> {
         let decide = || async {
-            let mut row = self.tagged(cx, arn).await?;
-            row.value.tags = change(std::mem::take(&mut row.value.tags))?;
-            Ok((Batch::new().update(&row), ()))
+            let mut tagged = self.tagged(cx, arn).await?;
+            let tags = tagged.tags();
+            *tags = change(std::mem::take(tags))?;
+            Ok((tagged.update(), ()))
         };
         self.desk.store.update(decide).await
     }
@@ -69,7 +107,7 @@ impl CodePipeline {
 
 /// The permission on the tagged resource; a wrong ARN is told by the operation itself.
 fn want(cx: &Cx, action: &'static str, arn: &str) -> Result<Vec<Access>, Fault> {
-    Ok(on(cx, action, name(cx, arn)?))
+    Ok(on(cx, action, &resource(cx, arn)?))
 }
 
 impl Handle<cp::TagResource> for CodePipeline {
@@ -112,7 +150,7 @@ impl Handle<cp::ListTagsForResource> for CodePipeline {
         if input.next_token.is_some_and(|token| !token.is_empty()) {
             return Err(Error::InvalidNextToken.into());
         }
-        let row = self.tagged(cx, &input.resource_arn).await?;
-        Ok(cp::ListTagsForResourceOutput { tags: Some(shapes(&row.value.tags)), next_token: None })
+        let mut tagged = self.tagged(cx, &input.resource_arn).await?;
+        Ok(cp::ListTagsForResourceOutput { tags: Some(shapes(tagged.tags())), next_token: None })
     }
 }

@@ -126,7 +126,7 @@ impl RuleType {
     pub fn shape(&self) -> cp::RuleType {
         let count = |count: &usize| i32::try_from(*count).unwrap_or(i32::MAX);
         let property = |p: &Property| cp::RuleConfigurationProperty {
-            name: p.name.into(),
+            name: p.name.clone().into_owned(),
             required: p.required,
             key: false,
             secret: p.secret,

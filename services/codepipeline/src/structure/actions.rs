@@ -2,23 +2,28 @@
 use api::codepipeline as cp;
 
 use super::{at, each};
-use crate::catalog::{self, ActionType, Settings};
+use crate::catalog::{Kind, Settings};
 use crate::error::Error;
+use crate::jobs::Types;
 
-pub(super) fn check(pipeline: &cp::PipelineDeclaration, region: &str) -> Result<(), Error> {
+pub(super) fn check(pipeline: &cp::PipelineDeclaration, region: &str, types: &Types) -> Result<(), Error> {
     each(pipeline).try_for_each(|(stage, action)| {
-        let checked = action_type(action, region)
+        let checked = action_type(action, region, types)
             .and_then(|kind| place(action, region).map(|()| kind))
-            .and_then(|kind| counts(kind, action).map(|()| kind))
+            .and_then(|kind| counts(&kind, action).map(|()| kind))
             .and_then(|kind| fields(action).map(|()| kind))
-            .and_then(|kind| configuration(kind, action));
+            .and_then(|kind| configuration(&kind, action));
         checked.map_err(|what| Error::InvalidAction(format!("In {}: {what}", at(stage, action))))
     })
 }
 
-fn action_type(action: &cp::ActionDeclaration, region: &str) -> Result<&'static ActionType, String> {
+fn action_type<'a>(
+    action: &cp::ActionDeclaration,
+    region: &str,
+    types: &'a Types,
+) -> Result<Kind<'a>, String> {
     let id = &action.action_type_id;
-    catalog::find(id).ok_or_else(|| {
+    types.find(id).ok_or_else(|| {
         format!(
             "the action type (category '{}', owner '{}', provider '{}', version '{}') is not available in Region {region}; list-action-types shows those that are",
             id.category, id.owner, id.provider, id.version
@@ -38,7 +43,7 @@ fn place(action: &cp::ActionDeclaration, region: &str) -> Result<(), String> {
     }
 }
 
-fn counts(kind: &ActionType, action: &cp::ActionDeclaration) -> Result<(), String> {
+fn counts(kind: &Kind<'_>, action: &cp::ActionDeclaration) -> Result<(), String> {
     let inputs = action.input_artifacts.as_ref().map_or(0, Vec::len);
     let outputs = action.output_artifacts.as_ref().map_or(0, Vec::len);
     for (what, count, range) in
@@ -74,7 +79,7 @@ fn fields(action: &cp::ActionDeclaration) -> Result<(), String> {
     Ok(())
 }
 
-fn configuration(kind: &ActionType, action: &cp::ActionDeclaration) -> Result<(), String> {
+fn configuration(kind: &Kind<'_>, action: &cp::ActionDeclaration) -> Result<(), String> {
     let given = action.configuration.iter().flatten();
     for (key, value) in given {
         let Some(property) = kind.property(key) else {
@@ -86,7 +91,7 @@ fn configuration(kind: &ActionType, action: &cp::ActionDeclaration) -> Result<()
     }
     let settings = Settings { action };
     let missing = |name: &str| settings.get(name).is_none_or(str::is_empty);
-    match kind.properties.iter().find(|property| property.required && missing(property.name)) {
+    match kind.properties.iter().find(|property| property.required && missing(&property.name)) {
         Some(property) => Err(format!("the required configuration key '{}' is missing", property.name)),
         None => (kind.check)(&settings),
     }

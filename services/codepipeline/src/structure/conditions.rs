@@ -182,7 +182,7 @@ fn members(
 
 fn configuration(kind: &RuleType, rule: &cp::RuleDeclaration) -> Result<(), String> {
     for (key, value) in rule.configuration.iter().flatten() {
-        let property = kind.properties.iter().find(|property| property.name == key);
+        let property = kind.properties.iter().find(|property| property.name == key.as_str());
         let property =
             property.ok_or_else(|| format!("configuration key '{key}' is not one of {}", kind.provider))?;
         if let Some(wrong) = property.refuse(value) {
@@ -192,7 +192,7 @@ fn configuration(kind: &RuleType, rule: &cp::RuleDeclaration) -> Result<(), Stri
     let action = rules::as_action(rule);
     let settings = Settings { action: &action };
     let missing = |name: &str| settings.get(name).is_none_or(str::is_empty);
-    match kind.properties.iter().find(|property| property.required && missing(property.name)) {
+    match kind.properties.iter().find(|property| property.required && missing(&property.name)) {
         Some(property) => Err(format!("the required configuration key '{}' is missing", property.name)),
         None => (kind.check)(&settings),
     }

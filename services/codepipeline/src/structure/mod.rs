@@ -17,11 +17,12 @@ pub use conditions::{roles, rule, rules_of};
 use crate::catalog::{self, Carrier};
 use crate::engine::{Mode, Plan, PlanAction, PlanStage, RetryMode, Work};
 use crate::error::Error;
+use crate::jobs::{self, Types};
 
-/// Checks every rule. `region` is the pipeline's own.
-pub fn check(pipeline: &cp::PipelineDeclaration, region: &str) -> Result<(), Error> {
+/// Checks every rule. `region` is the pipeline's own, `types` are those that it may use.
+pub fn check(pipeline: &cp::PipelineDeclaration, region: &str, types: &Types) -> Result<(), Error> {
     stages::check(pipeline)?;
-    actions::check(pipeline, region)?;
+    actions::check(pipeline, region, types)?;
     artifacts::check(pipeline, region)?;
     conditions::check(pipeline, region)?;
     references::check(pipeline)
@@ -81,7 +82,7 @@ fn action(action: &cp::ActionDeclaration) -> PlanAction {
     let declared = action.timeout_in_minutes.filter(|_| approval).map(i64::from);
     let key = kind.and_then(|kind| kind.timeout_key);
     let configured = key.and_then(|key| action.configuration.as_ref()?.get(key)?.parse().ok());
-    let minutes = declared.or(configured).or_else(|| kind.map(|kind| kind.timeout)).unwrap_or(60);
+    let minutes = declared.or(configured).or_else(|| kind.map(|kind| kind.timeout)).unwrap_or(jobs::TIMEOUT);
     PlanAction {
         name: action.name.clone(),
         order: order(action),

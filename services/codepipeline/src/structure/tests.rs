@@ -61,7 +61,7 @@ fn declared(edit: impl FnOnce(&mut Value)) -> cp::PipelineDeclaration {
 /// `expected` begins with the code; what follows its colon is in the message.
 #[track_caller]
 fn check(edit: impl FnOnce(&mut Value), expected: &str) {
-    let fault = super::check(&declared(edit), "us-east-1").expect_err(expected).fault();
+    let fault = super::check(&declared(edit), "us-east-1", &Types::default()).expect_err(expected).fault();
     let (code, text) = expected.split_once(": ").unwrap();
     assert_eq!(fault.code, format!("Invalid{code}Exception"), "{}", fault.message);
     assert!(fault.message.contains(text), "{}\nlacks\n{text}", fault.message);
@@ -79,7 +79,7 @@ fn configure(stage: usize, action: usize, key: &'static str, value: &'static str
 #[test]
 fn a_good_pipeline_passes_and_is_filled_in() {
     let pipeline = normalized(declared(|_| {}), 3);
-    super::check(&pipeline, "us-east-1").unwrap();
+    super::check(&pipeline, "us-east-1", &Types::default()).unwrap();
     let types = (pipeline.version, pipeline.pipeline_type.as_deref(), pipeline.execution_mode.as_deref());
     assert_eq!(types, (Some(3), Some("V2"), Some("SUPERSEDED")));
     let action = &pipeline.stages[2].actions[0];
@@ -286,7 +286,7 @@ fn artifacts() {
             p["stages"][1]["actions"].as_array_mut().unwrap().push(test);
         }
     };
-    super::check(&declared(within(2)), "us-east-1").unwrap();
+    super::check(&declared(within(2)), "us-east-1", &Types::default()).unwrap();
     check(within(1), "Structure: 'Out' of action 'Tst' in stage 'B'");
 }
 

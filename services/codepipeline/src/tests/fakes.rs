@@ -24,6 +24,8 @@ pub struct Memory {
     pub service: ecs::Service,
     /// A deployment stays in progress until the test says so.
     pub slow: bool,
+    /// The functions that are configured.
+    pub functions: crate::Functions,
     /// What was done, in order.
     pub done: Vec<String>,
 }
@@ -59,6 +61,10 @@ impl Fakes {
 
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap()
+    }
+
+    pub fn functions(&self) -> crate::Functions {
+        self.memory().functions.clone()
     }
 
     pub fn push(&self, commit: &str) {

@@ -27,8 +27,11 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// What a write asks for and would not get.
 pub fn refuse_unserved(headers: &HeaderMap) -> Result<()> {
     let refused = |message: String| Err(Error::NotImplemented(message));
+    let key = header(headers, "x-amz-server-side-encryption-aws-kms-key-id");
     match header(headers, "x-amz-server-side-encryption") {
         None | Some("AES256") => {}
+        // Without a key of the caller's, both mean the service's own: CodePipeline's Jenkins plugin asks for this one.
+        Some("aws:kms") if key.is_none() => {}
         Some(other) => {
             return refused(format!("x-amz-server-side-encryption {other} is not served: use AES256."));
         }

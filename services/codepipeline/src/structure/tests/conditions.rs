@@ -40,7 +40,7 @@ fn conditions_are_planned() {
         p["stages"][1]["onFailure"] = condition("ROLLBACK", vec![variable("#{src.CommitId}")]);
         p["stages"][2]["onFailure"] = json!({"result": "ROLLBACK"});
     });
-    super::super::check(&pipeline, "us-east-1").unwrap();
+    super::super::check(&pipeline, "us-east-1", &crate::jobs::Types::default()).unwrap();
     assert_eq!(normalized(pipeline.clone(), 1).pipeline_type.as_deref(), Some("V2"));
     let stages = plan(&pipeline).stages;
     let of = |moment| stages[1].conditions[&moment].clone();
@@ -55,7 +55,7 @@ fn conditions_are_planned() {
 fn a_stage_does_one_thing_when_it_fails() {
     let retry = json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}});
     let pipeline = declared(set(0, "onFailure", retry));
-    super::super::check(&pipeline, "us-east-1").unwrap();
+    super::super::check(&pipeline, "us-east-1", &crate::jobs::Types::default()).unwrap();
     assert_eq!(plan(&pipeline).stages[0].auto_retry, Some(RetryMode::AllActions));
     check(
         set(1, "onFailure", json!({"result": "SKIP"})),
@@ -173,7 +173,12 @@ fn rules_are_checked_as_actions_are() {
         build["inputArtifacts"] = inputs;
         build
     };
-    super::super::check(&declared(entry(build(json!([{"name": "In"}])))), "us-east-1").unwrap();
+    super::super::check(
+        &declared(entry(build(json!([{"name": "In"}])))),
+        "us-east-1",
+        &crate::jobs::Types::default(),
+    )
+    .unwrap();
     refused(build(json!([])), "it has 0 inputArtifacts, and CodeBuild takes from 1 to 5");
     refused(
         build(json!([{"name": "Out"}])),
