@@ -24,7 +24,7 @@ pub static TYPES: &[&RuleType] = &[&codebuild::TYPE, &deployment_window::TYPE, &
 /// Those that AWS has and Longshore does not, and what there is instead.
 const UNSERVED: &[(&str, &str)] = &[
     ("LambdaInvoke", "there are no Lambda functions; a CodeBuild rule can run the check"),
-    ("CloudWatchAlarm", "there are no alarms; a CodeBuild rule can look at a metric"),
+    ("CloudWatchAlarm", "a CodeBuild rule can ask describe-alarms"),
     ("Commands", "use a CodeBuild rule"),
 ];
 
