@@ -22,21 +22,31 @@ pub struct Server {
     lb_cidr: String,
     docker_host: Option<String>,
     account: &'static str,
+    config: Option<PathBuf>,
 }
 
 impl Server {
     /// Starts one on an empty folder.
     pub fn start() -> Self {
-        Self::with_engine(|_| None)
+        Self::on(folder(), None, None)
     }
 
     /// [`Server::start`], with the `DOCKER_HOST` that is made from its folder.
     pub fn with_engine(host: impl FnOnce(&Path) -> Option<String>) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("longshore-e2e-")
-            .tempdir()
-            .unwrap_or_else(|e| panic!("a folder: {e}"));
-        let docker_host = host(folder.path());
+        let folder = folder();
+        let host = host(folder.path());
+        Self::on(folder, host, None)
+    }
+
+    /// [`Server::start`], with this text as its configuration file.
+    pub fn with_config(text: &str) -> Self {
+        let folder = folder();
+        let path = folder.path().join("longshore.yaml");
+        std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self::on(folder, None, Some(path))
+    }
+
+    fn on(folder: TempDir, docker_host: Option<String>, config: Option<PathBuf>) -> Self {
         let mut server = Self {
             folder,
             child: None,
@@ -45,6 +55,7 @@ impl Server {
             lb_cidr: range(),
             docker_host,
             account: "000000000000",
+            config,
         };
         server.up();
         server
@@ -79,6 +90,7 @@ impl Server {
                 "--account",
                 self.account,
             ])
+            .args(self.config.iter().flat_map(|path| ["--config".as_ref(), path.as_os_str()]))
             .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -198,6 +210,10 @@ fn binary() -> PathBuf {
         target.join("x86_64-unknown-linux-gnu/release/longshore")
     };
     std::env::var_os("LONGSHORE_BIN").map_or_else(built, PathBuf::from)
+}
+
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("longshore-e2e-").tempdir().unwrap_or_else(|e| panic!("a folder: {e}"))
 }
 
 fn free() -> String {

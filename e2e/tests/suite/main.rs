@@ -2,6 +2,7 @@
 //! One binary, so that the suite links once.
 
 mod accounts;
+mod actions;
 mod bad_input;
 mod events;
 mod git;

@@ -76,7 +76,7 @@ impl Plane {
         let events = Events::new(events::Deps {
             store: store.clone(),
             sealer: sealer.clone(),
-            outside,
+            outside: outside.clone(),
             clock: c(),
             entropy: e(),
         });
@@ -138,6 +138,7 @@ impl Plane {
         workers.extend(ecs.workers(&ops, hub.reports()));
         workers.extend(codebuild.workers(&ops));
         workers.extend(codepipeline.workers(&ops));
+        workers.push(codepipeline.post(&ops, config.topics()?, outside));
 
         // The first that claims a request serves it; S3 takes what is left.
         let faces: Vec<Arc<dyn Face>> =

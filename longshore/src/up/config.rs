@@ -19,6 +19,8 @@ pub struct Config {
     pub image_pull_behavior: Option<String>,
     /// What stands for Lambda.
     pub lambda: Lambda,
+    /// The HTTP endpoint that stands for an SNS topic, by the topic's ARN.
+    pub sns_topics: BTreeMap<String, String>,
 }
 
 /// The functions that Invoke Lambda actions may call.
@@ -49,6 +51,20 @@ impl Lambda {
 }
 
 impl Config {
+    /// The endpoints of topics.
+    pub fn topics(&self) -> Result<codepipeline::Topics, Exit> {
+        let topic = |(arn, url): (&String, &String)| {
+            let wrong =
+                || Exit::configuration(format!("sns-topics: '{arn}': '{url}' is not an http or https URL"));
+            let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+            match uri.scheme_str() {
+                Some("http" | "https") => Ok((arn.clone(), uri)),
+                _ => Err(wrong()),
+            }
+        };
+        self.sns_topics.iter().map(topic).collect()
+    }
+
     /// Reads it, if one is named.
     pub fn load(path: Option<&Path>) -> Result<Self, Exit> {
         let Some(path) = path else { return Ok(Self::default()) };

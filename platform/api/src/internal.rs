@@ -1,5 +1,8 @@
 //! Operations that only services call: AWS has them, or their permission, but no public model.
+use std::path::PathBuf;
+
 use kernel::{Operation, Stream};
+use serde_json::{Value, json};
 
 /// A commit's files as a zip, for a pipeline's source: `codecommit:UploadArchive`.
 #[derive(Clone, Debug)]
@@ -20,6 +23,112 @@ impl Operation for UploadArchive {
     const SERVICE: &'static str = "codecommit";
     const NAME: &'static str = "UploadArchive";
     type Output = UploadArchiveOutput;
+}
+
+/// A clone of a CodeCommit repository for a build, checked out at a commit: `codecommit:GitPull`.
+#[derive(Clone, Debug)]
+pub struct CloneRepository {
+    /// The repository.
+    pub repository_name: String,
+    /// A commit id, or a branch or tag by its name or full name; none is the default branch.
+    pub version: Option<String>,
+    /// How many commits of history; none is all of it.
+    pub depth: Option<u32>,
+    /// A folder of this machine, made by the clone, which nothing is in yet.
+    pub into: PathBuf,
+}
+
+/// A clone of the repository that a connection of CodeConnections reaches, as [`CloneRepository`]'s:
+/// `codestar-connections:UseConnection`.
+#[derive(Clone, Debug)]
+pub struct CloneConnectedRepository {
+    /// The connection.
+    pub connection_arn: String,
+    /// The repository, as its host names it: `owner/name`.
+    pub full_repository_id: String,
+    /// A full commit id.
+    pub commit_id: String,
+    /// How many commits of history; none is all of it.
+    pub depth: Option<u32>,
+    /// A folder of this machine, made by the clone, which nothing is in yet.
+    pub into: PathBuf,
+}
+
+/// What was cloned.
+pub struct CloneOutput {
+    /// The commit that is checked out.
+    pub commit_id: String,
+}
+
+impl Operation for CloneRepository {
+    const SERVICE: &'static str = "codecommit";
+    const NAME: &'static str = "CloneRepository";
+    type Output = CloneOutput;
+}
+
+impl Operation for CloneConnectedRepository {
+    const SERVICE: &'static str = "codeconnections";
+    const NAME: &'static str = "CloneConnectedRepository";
+    type Output = CloneOutput;
+}
+
+/// What a source action with the output format `CODEBUILD_CLONE_REF` leaves instead of a zip: the commit that builds
+/// are to clone, each under its own role. As JSON it is the whole artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloneReference {
+    /// Where the repository is.
+    pub from: CloneFrom,
+    /// The commit.
+    pub commit_id: String,
+}
+
+/// A repository that builds can clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloneFrom {
+    /// A CodeCommit repository of the account and Region, by its name.
+    CodeCommit(String),
+    /// A repository behind a connection.
+    Connection {
+        /// The connection.
+        connection_arn: String,
+        /// `owner/name`.
+        full_repository_id: String,
+    },
+}
+
+impl CloneReference {
+    /// Bytes of a reference at most.
+    pub const BYTES: u64 = 16 << 10;
+
+    /// The artifact.
+    pub fn to_json(&self) -> String {
+        let mut value = match &self.from {
+            CloneFrom::CodeCommit(name) => json!({"provider": "CodeCommit", "repositoryName": name}),
+            CloneFrom::Connection { connection_arn, full_repository_id } => json!({
+                "provider": "CodeStarSourceConnection",
+                "connectionArn": connection_arn,
+                "fullRepositoryId": full_repository_id,
+            }),
+        };
+        value["cloneReference"] = json!(1);
+        value["commitId"] = json!(self.commit_id);
+        value.to_string()
+    }
+
+    /// The reference that an artifact is, unless it is something else.
+    pub fn read(artifact: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(artifact).ok()?;
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        let from = match (value["cloneReference"].as_u64()?, value["provider"].as_str()?) {
+            (1, "CodeCommit") => CloneFrom::CodeCommit(text("repositoryName")?),
+            (1, "CodeStarSourceConnection") => CloneFrom::Connection {
+                connection_arn: text("connectionArn")?,
+                full_repository_id: text("fullRepositoryId")?,
+            },
+            _ => return None,
+        };
+        Some(Self { from, commit_id: text("commitId")? })
+    }
 }
 
 /// A build for a pipeline's action, of a project whose source and artifacts are `CODEPIPELINE`: `codebuild:StartBuild`
@@ -56,6 +165,61 @@ impl Operation for StartPipelineBuild {
     type Output = crate::codebuild::StartBuildOutput;
 }
 
+/// A build without a project, for a pipeline's action that brings its own commands, in the curated Linux image. It acts
+/// as its caller, which is the session of a role that CodePipeline took. The same token starts one build, ever.
+///
+/// On AWS such builds are CodePipeline's own: no permission of CodeBuild is asked for, and CodeBuild lists none.
+#[derive(Clone, Debug, Default)]
+pub struct StartActionBuild {
+    /// The run of the action.
+    pub token: String,
+    /// The pipeline's name: logs go to `/aws/codepipeline/NAME`.
+    pub pipeline: String,
+    /// The role that took the caller's role; none: CodePipeline did itself.
+    pub through: Option<String>,
+    /// Commands, run one after the other in one shell.
+    pub commands: Vec<String>,
+    /// Environment variables.
+    pub variables: Vec<(String, String)>,
+    /// Environment variables whose values the build gives back.
+    pub exported: Vec<String>,
+    /// Patterns of the files in the output artifact.
+    pub files: Vec<String>,
+    /// As in `BUILD_GENERAL1_SMALL`.
+    pub compute_type: String,
+    /// Whether a Docker engine runs inside.
+    pub privileged: bool,
+    /// Where the build's network interface is; none: outside of any VPC.
+    pub vpc: Option<crate::codebuild::VpcConfig>,
+    /// After how many minutes it times out.
+    pub minutes: i32,
+    /// As of [`StartPipelineBuild`].
+    pub inputs: Vec<PipelineArtifact>,
+    /// As of [`StartPipelineBuild`].
+    pub revision: Option<String>,
+    /// As of [`StartPipelineBuild`].
+    pub outputs: Vec<PipelineArtifact>,
+}
+
+impl Operation for StartActionBuild {
+    const SERVICE: &'static str = "codebuild";
+    const NAME: &'static str = "StartActionBuild";
+    type Output = crate::codebuild::StartBuildOutput;
+}
+
+/// A build of [`StartActionBuild`] as it is now, if it is there.
+#[derive(Clone, Debug)]
+pub struct GetActionBuild {
+    /// Its id.
+    pub id: String,
+}
+
+impl Operation for GetActionBuild {
+    const SERVICE: &'static str = "codebuild";
+    const NAME: &'static str = "GetActionBuild";
+    type Output = crate::codebuild::StartBuildOutput;
+}
+
 /// A certificate with its private key, for a listener: callers are services acting for themselves.
 #[derive(Clone, Debug)]
 pub struct ExportForListener {
@@ -75,4 +239,24 @@ impl Operation for ExportForListener {
     const SERVICE: &'static str = "acm";
     const NAME: &'static str = "ExportForListener";
     type Output = ExportForListenerOutput;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_reference_is_read_back_and_nothing_else_is_one() {
+        let connection = CloneFrom::Connection {
+            connection_arn: "arn:aws:codeconnections:us-east-1:000000000000:connection/c".into(),
+            full_repository_id: "o/r".into(),
+        };
+        for from in [CloneFrom::CodeCommit("app".into()), connection] {
+            let reference = CloneReference { from, commit_id: "c0ffee".into() };
+            assert_eq!(CloneReference::read(reference.to_json().as_bytes()), Some(reference));
+        }
+        for other in ["", "PK\u{3}\u{4}", "{}", r#"{"cloneReference":2,"provider":"CodeCommit"}"#] {
+            assert_eq!(CloneReference::read(other.as_bytes()), None, "{other}");
+        }
+    }
 }

@@ -116,6 +116,8 @@ pub struct Credentials {
 pub struct Grant {
     /// The service principal for which the role is assumed, as in `ecs-tasks.amazonaws.com`.
     pub service: &'static str,
+    /// The role that the service assumes in order to assume `role_arn` by it; none: it does that itself.
+    pub through: Option<String>,
     /// The role.
     pub role_arn: String,
     /// The session's name: the task's or build's id.

@@ -5,9 +5,12 @@ use serde_json::json;
 use store::{Event, Key};
 
 use crate::phases;
+use crate::records::BuildId;
 
 fn event(kind: &str, key: &Key, build: &Build, now: Timestamp, id: String) -> Event {
-    let event = Event::new("aws.codebuild", kind, &key.account(), &key.region(), id, now);
+    // AWS tells nobody of the builds of a pipeline's own actions: rules for CodeBuild's events do not match these.
+    let source = if BuildId::of(key).is_action() { "longshore.codebuild" } else { "aws.codebuild" };
+    let event = Event::new(source, kind, &key.account(), &key.region(), id, now);
     event.resource(build.arn.clone().unwrap_or_default())
 }
 

@@ -15,12 +15,13 @@ mod phases;
 pub mod records;
 #[cfg(test)]
 mod tests;
+mod vpc;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::codebuild::*;
-use api::internal::StartPipelineBuild;
+use api::internal::{GetActionBuild, StartActionBuild, StartPipelineBuild};
 use engine::{Doors, Engine, NetworkSpec, Trust};
 use kernel::{Clock, Entropy, Ops};
 use store::Store;
@@ -73,6 +74,8 @@ impl CodeBuild {
         ops.op::<InvalidateProjectCache, _>(self);
         ops.op::<StartBuild, _>(self);
         ops.internal::<StartPipelineBuild, _>(self);
+        ops.internal::<StartActionBuild, _>(self);
+        ops.internal::<GetActionBuild, _>(self);
         ops.op::<RetryBuild, _>(self);
         ops.op::<StopBuild, _>(self);
         ops.op::<BatchGetBuilds, _>(self);

@@ -1,5 +1,7 @@
 //! What the service takes on at most.
 
+/// How long a client's idempotency token is valid, as on AWS.
+pub const TOKEN: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// Ids or names in one batch request.
 pub const BATCH: usize = 100;
 /// Ids or names in one page.

@@ -2,7 +2,7 @@
 use api::codebuild::{CloudWatchLogsConfig, LogsLocation, Project};
 use store::Key;
 
-use crate::records::BuildId;
+use crate::records::{BuildId, Run};
 
 /// Where a build's logs go; without a group when they are disabled.
 pub fn logs(scope: &Key, project: &Project, id: &BuildId) -> LogsLocation {
@@ -46,6 +46,11 @@ fn escape(text: &str) -> String {
 /// The engine's task of a build.
 pub fn task(id: &BuildId) -> String {
     format!("codebuild-{}", id.uuid)
+}
+
+/// The service that takes a build's role.
+pub fn taker(run: &Run) -> &'static str {
+    if run.action.is_some() { "codepipeline.amazonaws.com" } else { "codebuild.amazonaws.com" }
 }
 
 /// The session under which the service role acts.

@@ -105,11 +105,21 @@ pub struct Run {
     /// A pipeline's artifacts, if a pipeline started it.
     #[serde(default)]
     pub pipeline: Option<Pipeline>,
+    /// How the role is taken, if the build is a pipeline's action of its own, without a project.
+    #[serde(default)]
+    pub action: Option<Action>,
+}
+
+/// A build that is a pipeline's action of its own: CodePipeline takes its role, as it took the role of the action.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Action {
+    /// The role by which it takes the build's; none: it does itself.
+    pub through: Option<String>,
 }
 
 impl Run {
     /// A build that has just been asked for.
-    pub fn new(deadline: Timestamp, pipeline: Option<Pipeline>) -> Self {
+    pub fn new(deadline: Timestamp, pipeline: Option<Pipeline>, action: Option<Action>) -> Self {
         Self {
             stage: Stage::Provision,
             stop: false,
@@ -122,6 +132,7 @@ impl Run {
             retry: None,
             deadline,
             pipeline,
+            action,
         }
     }
 }
@@ -171,6 +182,16 @@ impl BuildId {
         let (project, uuid) = id.split_once(':')?;
         let fine = !project.is_empty() && !uuid.is_empty() && !uuid.contains(':');
         fine.then(|| Self { project: project.to_owned(), uuid: uuid.to_owned() })
+    }
+
+    /// What stands in the place of a project's name in builds of a pipeline's actions: no project is named so.
+    pub fn action(pipeline: &str) -> String {
+        format!("codepipeline/{pipeline}")
+    }
+
+    /// Whether it is a build of a pipeline's action, which only CodePipeline sees.
+    pub fn is_action(&self) -> bool {
+        self.project.contains('/')
     }
 
     /// The row's key within an account and region.

@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use api::codecommit::*;
-use api::internal::UploadArchive;
+use api::internal::{CloneRepository, UploadArchive};
 pub use error::Error;
 use error::{Result, coded};
 pub use face::GitFace;
@@ -27,6 +27,7 @@ use git::{Git, Repo};
 use kernel::{Access, Clock, Cx, Entropy, Ops};
 use records::Repository as Record;
 use store::{Row, Store};
+use tokio::sync::Semaphore;
 
 /// The service.
 pub struct CodeCommit {
@@ -34,13 +35,15 @@ pub struct CodeCommit {
     git: Git,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// Places for clones.
+    cloning: Semaphore,
 }
 
 impl CodeCommit {
     /// The service over a state; repositories stand beside it, in `git`.
     pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
         let git = Git::new(store.dir().join("git"));
-        Arc::new(Self { store, git, clock, entropy })
+        Arc::new(Self { store, git, clock, entropy, cloning: Semaphore::new(limits::CLONING) })
     }
 
     /// What it serves.
@@ -71,6 +74,7 @@ impl CodeCommit {
         ops.op::<UntagResource, _>(self);
         ops.op::<ListTagsForResource, _>(self);
         ops.internal::<UploadArchive, _>(self);
+        ops.internal::<CloneRepository, _>(self);
     }
 
     /// Git's smart HTTP.

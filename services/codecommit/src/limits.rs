@@ -35,5 +35,9 @@ pub const SERVING: usize = 64;
 pub const IDLE: Duration = Duration::from_secs(300);
 /// A command that answers from the repository alone takes no longer.
 pub const COMMAND: Duration = Duration::from_secs(120);
+/// A command of a clone for a build takes no longer: it may copy all of a repository.
+pub const CLONE: Duration = Duration::from_secs(1800);
+/// Clones for builds at once; further ones wait for a place.
+pub const CLONING: usize = 8;
 /// Bytes of the head of a CGI answer.
 pub const CGI_HEAD: usize = 16 << 10;

@@ -396,6 +396,58 @@ async fn git_clones_and_pushes() {
 }
 
 #[tokio::test]
+async fn builds_get_clones() {
+    let b = Bench::new().await;
+    b.call("CreateRepository", json!({"repositoryName": "app"})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://dev-at-0:pass%20word@{}/v1/repos/app", b.listen().await);
+    must(folder.path(), &["init", "--quiet", "work"]).await;
+    let work = folder.path().join("work");
+    let mut commits = Vec::new();
+    for text in ["one", "two", "three"] {
+        std::fs::write(work.join("a.txt"), text).unwrap();
+        must(&work, &["add", "."]).await;
+        must(&work, &["commit", "--quiet", "-m", text]).await;
+        commits.push(must(&work, &["rev-parse", "HEAD"]).await);
+    }
+    must(&work, &["tag", "v1", &commits[0]]).await;
+    must(&work, &["push", "--quiet", &url, "main", "v1"]).await;
+
+    let cloned = async |version: Option<&str>, depth: Option<u32>, name: &str| {
+        let into = folder.path().join(name);
+        let clone = api::internal::CloneRepository {
+            repository_name: "app".into(),
+            version: version.map(str::to_owned),
+            depth,
+            into: into.clone(),
+        };
+        let output = b.world.cx().call(clone).await?;
+        let count = must(&into, &["rev-list", "--count", "HEAD"]).await;
+        let text = std::fs::read_to_string(into.join("a.txt")).unwrap();
+        assert_eq!(must(&into, &["rev-parse", "HEAD"]).await, output.commit_id);
+        assert_eq!(must(&into, &["status", "--porcelain"]).await, "");
+        Ok::<_, kernel::Fault>((output.commit_id, text, count))
+    };
+    let found = |index: usize, text: &str, count: &str| (commits[index].clone(), text.into(), count.into());
+    assert_eq!(cloned(None, None, "whole").await.unwrap(), found(2, "three", "3"));
+    assert_eq!(cloned(Some("v1"), None, "tag").await.unwrap(), found(0, "one", "1"));
+    assert_eq!(cloned(Some("refs/heads/main"), Some(1), "shallow").await.unwrap(), found(2, "three", "1"));
+    // A commit that is no branch's head, out of a shallow clone's reach.
+    assert_eq!(cloned(Some(&commits[1]), Some(1), "middle").await.unwrap(), found(1, "two", "1"));
+    let whole = folder.path().join("whole");
+    let origin = must(&whole, &["remote", "get-url", "origin"]).await;
+    assert_eq!(origin, "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/app");
+    assert_eq!(
+        must(&whole, &["describe", "--tags", "origin/main"]).await,
+        format!("v1-2-g{}", &commits[2][..7])
+    );
+    let refused = fault(cloned(Some("none"), None, "none").await);
+    assert!(refused.starts_with("CommitDoesNotExistException"), "{refused}");
+    b.world.authority.deny("codecommit:GitPull");
+    assert!(fault(cloned(None, None, "denied").await).starts_with("AccessDenied"));
+}
+
+#[tokio::test]
 async fn git_is_refused() {
     let b = Bench::new().await;
     b.call("CreateRepository", json!({"repositoryName": "app"})).await;

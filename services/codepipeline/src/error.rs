@@ -66,6 +66,9 @@ pub enum Error {
         /// The id asked for.
         id: String,
     },
+    /// No such run of an action.
+    #[error("There is no action execution with id '{0}'")]
+    ActionExecutionNotFound(String),
     /// The execution has ended.
     #[error("Pipeline execution '{0}' has ended and cannot be stopped")]
     NotStoppable(String),
@@ -197,6 +200,7 @@ impl Error {
             Self::ResourceNotFound(_) => "ResourceNotFoundException",
             Self::InvalidNextToken => "InvalidNextTokenException",
             Self::ExecutionNotFound { .. } => "PipelineExecutionNotFoundException",
+            Self::ActionExecutionNotFound(_) => "ActionExecutionNotFoundException",
             Self::NotStoppable(_) => "PipelineExecutionNotStoppableException",
             Self::DuplicatedStop(_) => "DuplicatedStopRequestException",
             Self::StageNotFound(_) => "StageNotFoundException",

@@ -4,8 +4,8 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 
 use api::codepipeline as cp;
+use api::roles::assumed;
 use api::s3::{GetObject, PutObject, PutObjectOutput};
-use api::sts::AssumeRole;
 use bytes::Bytes;
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
@@ -18,7 +18,7 @@ use crate::desk::{Ask, Declaration, Desk};
 use crate::engine::{ActionRun, Artifact, Execution, Kind, Moment, Override, Progress};
 use crate::hub::Listener;
 use crate::records::Place;
-use crate::scope::Scope;
+use crate::scope::{Scope, Unusable};
 use crate::secrets;
 use crate::structure;
 
@@ -65,8 +65,14 @@ impl Order {
 pub struct Job {
     /// Calls other services under the action's role.
     pub cx: Cx,
+    /// The action's declaration.
+    pub declared: cp::ActionDeclaration,
     /// Its configuration, variables replaced.
     pub configuration: BTreeMap<String, String>,
+    /// Its commands, variables replaced.
+    pub commands: Vec<String>,
+    /// Its environment variables, variables replaced.
+    pub environment: Vec<(String, String)>,
     /// Its input artifacts, in the order of the declaration.
     pub inputs: Vec<(String, Artifact)>,
     /// Where its output artifacts go, in the order of the declaration.
@@ -84,31 +90,23 @@ impl Job {
         let scope = order.scope().ok_or_else(|| {
             Failed::new("ConfigurationError", "The pipeline no longer declares this action")
         })?;
-        let configuration =
-            scope.configuration().map_err(|error| Failed::new("ConfigurationError", error.to_string()))?;
+        let unusable = |error: Unusable| Failed::new("ConfigurationError", error.to_string());
+        let configuration = scope.configuration().map_err(unusable)?;
         let configuration =
             secrets::opened(configuration, &desk.sealer, &order.place, &order.stage, &order.action)?;
+        let commands = scope.commands().map_err(unusable)?;
+        let environment = scope.environment().map_err(unusable)?;
+        let declared = scope.action.clone().into_owned();
         let inputs = scope.inputs();
-        let declared = scope.action.input_artifacts.as_ref().map_or(0, Vec::len);
-        if inputs.len() < declared {
+        if inputs.len() < declared.input_artifacts.as_ref().map_or(0, Vec::len) {
             let message = "An input artifact was not made in this execution";
             return Err(Failed::new("ConfigurationError", message));
         }
         let outputs = scope.outputs(region, &order.run.id);
-        let cx = ops.as_service(PRINCIPAL, &order.place.account, region, &order.run.id);
-        let cx =
-            cx.as_role(PRINCIPAL, &order.pipeline.role_arn, &order.run.id).await.map_err(Failed::role)?;
-        let cx = match scope.action.role_arn.as_deref().filter(|role| *role != order.pipeline.role_arn) {
-            Some(role) => assume(&cx, role, &order.run.id).await.map_err(Failed::role)?,
-            None => cx,
-        };
         drop(scope);
-        Ok(Self { cx, configuration, inputs, outputs, desk, order })
-    }
-
-    /// The action's declaration.
-    pub fn declared(&self) -> Result<cp::ActionDeclaration, Failed> {
-        Ok(self.scope()?.action.into_owned())
+        let roles = (order.pipeline.role_arn.as_str(), declared.role_arn.as_deref());
+        let cx = acting(&ops, &order.place, roles, &order.run.id).await?;
+        Ok(Self { cx, declared, configuration, commands, environment, inputs, outputs, desk, order })
     }
 
     /// The configuration, variables replaced, with its secrets sealed: as it may be stored.
@@ -130,6 +128,12 @@ impl Job {
     /// The pipeline's name.
     pub fn pipeline(&self) -> &str {
         &self.order.place.name
+    }
+
+    /// The pipeline's role, if the action's is another: it has taken that.
+    pub fn through(&self) -> Option<&str> {
+        let pipeline = &self.order.pipeline.role_arn;
+        self.declared.role_arn.as_ref().filter(|role| *role != pipeline).map(|_| pipeline.as_str())
     }
 
     /// The account.
@@ -251,6 +255,21 @@ impl Job {
     }
 }
 
+/// The context in which an action acts: its pipeline's role, or that role's session of the action's own.
+pub async fn acting(
+    ops: &Arc<Ops>,
+    place: &Place,
+    (pipeline, action): (&str, Option<&str>),
+    session: &str,
+) -> Result<Cx, Failed> {
+    let cx = ops.as_service(PRINCIPAL, &place.account, &place.region, session);
+    let cx = cx.as_role(PRINCIPAL, pipeline, session).await.map_err(Failed::role)?;
+    match action.filter(|role| *role != pipeline) {
+        Some(role) => assumed(&cx, role, session).await.map_err(Failed::role),
+        None => Ok(cx),
+    }
+}
+
 /// A file's bytes from where it stands, as a body.
 pub fn streamed(file: File) -> Stream {
     let chunks = stream::try_unfold(file, |mut file| async move {
@@ -261,15 +280,4 @@ pub fn streamed(file: File) -> Stream {
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>((read > 0).then_some((frame, file)))
     });
     Stream::new(BodyExt::boxed_unsync(StreamBody::new(chunks)))
-}
-
-/// The context of a role that another role assumes: an action's own, whose trust policy names the pipeline's.
-async fn assume(cx: &Cx, role: &str, session: &str) -> Result<Cx, Fault> {
-    let asked = AssumeRole { role_arn: role.into(), role_session_name: session.into(), ..Default::default() };
-    let answer = cx.call(asked).await?;
-    let given = answer.credentials.ok_or_else(|| Fault::internal("AssumeRole answered no credentials"))?;
-    let key = cx.authority().key(&given.access_key_id, Some(&given.session_token)).await?;
-    let mut cx = cx.clone();
-    cx.caller = key.principal;
-    Ok(cx)
 }

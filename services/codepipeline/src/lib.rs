@@ -7,6 +7,7 @@
 //! - `actions`: the providers, a file each. `rules`: those of conditions, likewise.
 //! - `jobs`: actions that somebody outside carries out, and their types.
 //! - `secrets`: sealed where a declaration is stored, masked where it is read.
+//! - `topics`: who is told of approvals.
 //! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
 
 mod actions;
@@ -28,6 +29,7 @@ mod scope;
 mod secrets;
 mod start;
 mod structure;
+mod topics;
 mod variables;
 mod workers;
 
@@ -38,11 +40,13 @@ use std::sync::Arc;
 
 use api::codepipeline as cp;
 use kernel::{Clock, Cx, Entropy, Ops};
+use outside::Outside;
 use store::{Row, Sealer, Store};
 use work::Worker;
 
 pub use actions::lambda::{Function, Functions};
 pub use error::Error;
+pub use topics::Topics;
 
 use desk::Desk;
 use records::{Pipeline, Place};
@@ -93,6 +97,7 @@ impl CodePipeline {
             .op::<cp::CreateCustomActionType, _>(self)
             .op::<cp::DeleteCustomActionType, _>(self)
             .op::<cp::ListActionTypes, _>(self)
+            .op::<cp::ListDeployActionExecutionTargets, _>(self)
             .op::<cp::GetActionType, _>(self)
             .op::<cp::UpdateActionType, _>(self)
             .op::<cp::PollForJobs, _>(self)
@@ -121,6 +126,12 @@ impl CodePipeline {
             Arc::new(workers::Executions::new(self.desk.clone())),
             Arc::new(workers::Events::new(self.desk.clone())),
         ]
+    }
+
+    /// The background work that tells endpoints of approvals.
+    pub fn post(self: &Arc<Self>, ops: &Arc<Ops>, topics: Topics, outside: Outside) -> Arc<dyn Worker> {
+        self.desk.attach(ops);
+        Arc::new(topics::Post::new(self.desk.clone(), topics, outside))
     }
 
     /// Ends the actions that run in this process; another takes them up where they are.

@@ -27,7 +27,7 @@ pub struct Scope<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// A variable has no value.
-    #[error("Configuration key '{0}': {1}")]
+    #[error("{0}: {1}")]
     Unresolved(String, Unresolved),
     /// With its values it is too large.
     #[error("The configuration with its variables replaced exceeds {} bytes", limits::RESOLVED_CONFIGURATION)]
@@ -65,11 +65,32 @@ impl<'a> Scope<'a> {
         let mut resolved = BTreeMap::new();
         for (key, text) in self.action.configuration.iter().flatten() {
             let value = variables::resolve(text, |reference| self.value(reference));
-            let value = value.map_err(|error| Unusable::Unresolved(key.clone(), error))?;
+            let place = || format!("Configuration key '{key}'");
+            let value = value.map_err(|error| Unusable::Unresolved(place(), error))?;
             size += key.len() + value.len();
             resolved.insert(key.clone(), value);
         }
         if size > limits::RESOLVED_CONFIGURATION { Err(Unusable::TooLarge) } else { Ok(resolved) }
+    }
+
+    /// The commands with their variables replaced.
+    pub fn commands(&self) -> Result<Vec<String>, Unusable> {
+        let commands = self.action.commands.iter().flatten();
+        commands.map(|command| self.resolved("commands", command)).collect()
+    }
+
+    /// The environment variables with their variables replaced.
+    pub fn environment(&self) -> Result<Vec<(String, String)>, Unusable> {
+        let variables = self.action.environment_variables.iter().flatten();
+        let resolved = |v: &cp::EnvironmentVariable| {
+            Ok((v.name.clone(), self.resolved(&format!("Environment variable '{}'", v.name), &v.value)?))
+        };
+        variables.map(resolved).collect()
+    }
+
+    fn resolved(&self, place: &str, text: &str) -> Result<String, Unusable> {
+        variables::resolve(text, |reference| self.value(reference))
+            .map_err(|error| Unusable::Unresolved(place.into(), error))
     }
 
     fn value(&self, reference: Reference<'_>) -> Option<Cow<'a, str>> {

@@ -1,4 +1,5 @@
 //! The service in process, beside fakes of the services that it calls.
+mod actions;
 mod cases;
 mod conditions;
 mod crash;

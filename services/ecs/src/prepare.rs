@@ -94,6 +94,7 @@ impl Actor {
             (Some(role), Some(place)) => {
                 as_role(&own, role, &task.id).await?;
                 let grant = Grant {
+                    through: None,
                     service: TASKS,
                     role_arn: role.clone(),
                     session: task.id.clone(),

@@ -184,7 +184,7 @@ pub fn role_session(account: &str, role: &str, id: &str, session: &str) -> Princ
 }
 
 /// The services that assume roles. Stored grants name theirs as text; any other service is trusted by nobody.
-fn known_service(name: &str) -> &'static str {
+pub(crate) fn known_service(name: &str) -> &'static str {
     const KNOWN: &[&str] = &[
         "codebuild.amazonaws.com",
         "codecommit.amazonaws.com",

@@ -1,12 +1,14 @@
 //! Containers fetch the credentials of their role: durable grants, and the face that answers them.
 use std::sync::Arc;
 
+use api::sts::AssumeRole;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use kernel::{Arn, Body, Door, Face, Fault, Fut, Grant, face, ids};
 use serde_json::json;
 use store::{Batch, Key};
 
+use crate::authority::known_service;
 use crate::records::Granted;
 use crate::{Error, Iam};
 
@@ -30,6 +32,7 @@ impl Iam {
                     id: id.to_owned(),
                     uuid: uuid.clone(),
                     service: grant.service.to_owned(),
+                    through: grant.through.clone(),
                     role_arn: grant.role_arn.clone(),
                     session: grant.session.clone(),
                     address: grant.address,
@@ -68,8 +71,7 @@ impl Face for Credentials {
     fn serve<'a>(&'a self, door: Door, request: Request<Body>) -> Fut<'a, Response<Body>> {
         let (head, _) = request.into_parts();
         Box::pin(async move {
-            let (status, body) = self.answer(&door, &head.method, head.uri.path()).await.unwrap_or_else(|error| {
-                let fault = Fault::from(error);
+            let (status, body) = self.answer(&door, &head.method, head.uri.path()).await.unwrap_or_else(|fault| {
                 tracing::warn!(request_id = door.request_id, peer = %door.peer, ?fault, "no credentials for a container");
                 failure(StatusCode::INTERNAL_SERVER_ERROR, "ServerInternal", &fault.message)
             });
@@ -84,7 +86,7 @@ impl Face for Credentials {
 }
 
 impl Credentials {
-    async fn answer(&self, door: &Door, method: &Method, path: &str) -> Result<(StatusCode, String), Error> {
+    async fn answer(&self, door: &Door, method: &Method, path: &str) -> Result<(StatusCode, String), Fault> {
         if *method != Method::GET {
             return Ok(failure(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -97,8 +99,11 @@ impl Credentials {
         let Some(grant) = self.0.granted(uuid, door.peer.ip()).await? else {
             return Ok(failure(StatusCode::BAD_REQUEST, "InvalidIdInRequest", "Credentials not found"));
         };
-        let Granted { service, role_arn, session, .. } = &grant;
-        let credentials = self.0.issue_for(service, role_arn, session, None).await?;
+        let Granted { service, through, role_arn, session, .. } = &grant;
+        let credentials = match through {
+            None => self.0.issue_for(service, role_arn, session, None).await?,
+            Some(first) => self.issue_through(door, first, &grant).await?,
+        };
         let body = json!({
             "RoleArn": credentials.role_arn,
             "AccessKeyId": credentials.access_key_id,
@@ -107,6 +112,34 @@ impl Credentials {
             "Expiration": kernel::json::iso8601(credentials.expiration),
         });
         Ok((StatusCode::OK, body.to_string()))
+    }
+
+    /// The first role's session assumes the role, authorized as over the network.
+    async fn issue_through(
+        &self,
+        door: &Door,
+        first: &str,
+        grant: &Granted,
+    ) -> Result<kernel::Credentials, Fault> {
+        let Granted { service, role_arn, session, .. } = grant;
+        let service = known_service(service);
+        let account = first.parse::<Arn>().map(|arn| arn.account).unwrap_or_default();
+        let cx = door.ops.as_service(service, &account, &door.region, &door.request_id);
+        let cx = cx.as_role(service, first, session).await?;
+        let asked = AssumeRole {
+            role_arn: role_arn.clone(),
+            role_session_name: session.clone(),
+            ..AssumeRole::default()
+        };
+        let given = cx.call(asked).await?.credentials;
+        let given = given.ok_or_else(|| Fault::internal("AssumeRole answered no credentials"))?;
+        Ok(kernel::Credentials {
+            access_key_id: given.access_key_id,
+            secret_access_key: given.secret_access_key,
+            session_token: given.session_token,
+            expiration: given.expiration,
+            role_arn: role_arn.clone(),
+        })
     }
 }
 

@@ -142,6 +142,9 @@ pub struct Granted {
     pub uuid: String,
     /// The service principal that assumes the role.
     pub service: String,
+    /// See [`kernel::Grant::through`].
+    #[serde(default)]
+    pub through: Option<String>,
     /// The role.
     pub role_arn: String,
     /// The session's name.

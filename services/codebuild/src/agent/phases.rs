@@ -220,7 +220,7 @@ fn sources(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<(), S
             Some(_) => plan.work.join(format!("src{index}")).join("src"),
         };
         std::fs::create_dir_all(&dir)?;
-        if let Err(message) = source::unpack(&source.zip, &dir) {
+        if let Err(message) = source::put(&source.at, &dir) {
             return Ok(Err(message));
         }
         if let Some(id) = &source.identifier {

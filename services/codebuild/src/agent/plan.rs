@@ -38,8 +38,8 @@ pub struct Plan {
 pub struct Source {
     /// Its `sourceIdentifier`; none for the primary one.
     pub identifier: Option<String>,
-    /// The archive.
-    pub zip: PathBuf,
+    /// A zip archive, or a folder.
+    pub at: PathBuf,
 }
 
 /// Where the buildspec is found.

@@ -1,17 +1,56 @@
-//! Unpacks a source archive: nothing outside of its folder, within limits.
+//! Puts a source where the build works: an archive is unpacked, nothing outside of its folder and within limits; a
+//! clone is copied.
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::limits;
+
+/// Puts what is at `source` into the folder `into`, which is there and empty.
+///
+/// # Errors
+/// A sentence that says what cannot be read or written.
+pub fn put(source: &Path, into: &Path) -> Result<(), String> {
+    if !source.is_dir() {
+        return unpack(source, into).map(drop);
+    }
+    copy(source, into).map_err(|e| format!("the clone of the source cannot be copied: {e}"))?;
+    // Git's index remembers the files as they were where the clone was made. An image without git needs no index.
+    let mut git = Command::new("git");
+    git.arg("-C").arg(into).args(["update-index", "-q", "--refresh"]);
+    drop(git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status());
+    Ok(())
+}
+
+/// Copies a folder's content: files, folders, and links as links.
+fn copy(from: &Path, into: &Path) -> io::Result<()> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(from.join(&folder))? {
+            let (entry, kind) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))?;
+            let name = folder.join(entry.file_name());
+            let target = into.join(&name);
+            if kind.is_symlink() {
+                symlink(fs::read_link(entry.path())?, &target)?;
+            } else if kind.is_dir() {
+                fs::create_dir(&target)?;
+                folders.push(name);
+            } else {
+                fs::copy(entry.path(), &target)?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Unpacks `zip` into `into`, which must be empty: then nothing can stand there that leads elsewhere, and
 /// links are made last.
 ///
 /// # Errors
 /// A sentence that names the entry: a name that leaves the folder, a broken archive, a limit.
-pub fn unpack(zip: &Path, into: &Path) -> Result<u64, String> {
+fn unpack(zip: &Path, into: &Path) -> Result<u64, String> {
     let said = |e: &dyn std::fmt::Display| format!("the source archive cannot be read: {e}");
     let file = File::open(zip).map_err(|e| said(&e))?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(|e| said(&e))?;

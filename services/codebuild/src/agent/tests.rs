@@ -314,8 +314,8 @@ fn with_sources(build: Build, entries: &[(&str, &str)]) -> Build {
         zip_of(&dir.join("0.zip"), entries);
         zip_of(&dir.join("1.zip"), &[("second.txt", "two")]);
         plan.sources = vec![
-            Source { identifier: None, zip: dir.join("0.zip") },
-            Source { identifier: Some("Other".into()), zip: dir.join("1.zip") },
+            Source { identifier: None, at: dir.join("0.zip") },
+            Source { identifier: Some("Other".into()), at: dir.join("1.zip") },
         ];
         plan.buildspec = BuildspecAt::File("ci/spec.yml".into());
     })

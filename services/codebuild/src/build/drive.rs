@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::roles::assumed;
 use kernel::{Cx, Fault, Timestamp, ids};
 use store::{Batch, Key, Row};
 use tokio::sync::Notify;
@@ -10,7 +11,7 @@ use super::volume::Volume;
 use crate::error::Error;
 use crate::ops::retry;
 use crate::records::{BuildId, BuildRow, Stage};
-use crate::{CodeBuild, events, names, phases};
+use crate::{CodeBuild, events, names, phases, vpc};
 
 /// A build that is driven.
 pub struct Drive {
@@ -132,10 +133,14 @@ impl Drive {
         Ok(())
     }
 
-    /// The build's role, as CodeBuild assumes it.
+    /// The build's role, as its service assumes it.
     pub async fn role_cx(&self, row: &BuildRow) -> Result<Cx, Fault> {
         let role = row.build.service_role.as_deref().unwrap_or_default();
-        self.cx.as_role("codebuild.amazonaws.com", role, &names::session(&self.id)).await
+        let (taker, session) = (names::taker(&row.run), names::session(&self.id));
+        match row.run.action.as_ref().and_then(|action| action.through.as_deref()) {
+            None => self.cx.as_role(taker, role, &session).await,
+            Some(first) => assumed(&self.cx.as_role(taker, first, &session).await?, role, &session).await,
+        }
     }
 
     /// The events of phases that have ended.
@@ -168,6 +173,9 @@ impl Drive {
         let task = names::task(&self.id).parse().map_err(Failure::engine)?;
         self.service.engine.remove(&task).await.map_err(Failure::engine)?;
         self.cx.authority().revoke(&names::task(&self.id)).await?;
+        if vpc::wanted(&row.value.project).is_some() {
+            vpc::remove(&self.cx, row.value.build.arn.as_deref().unwrap_or_default()).await?;
+        }
         if let Err(error) = self.volume.remove() {
             // Folders that the build made itself as root may outlive it where we are not root.
             tracing::warn!(build = %self.id, %error, "a build's volume could not be removed");

@@ -29,7 +29,7 @@ pub fn plan(row: &BuildRow, region: &str, credentials: &str, trust: Option<&Trus
         version: VERSION,
         out: OUT.into(),
         work: "/codebuild/output".into(),
-        sources: identifiers.by_ref().map(|(i, identifier)| Source { identifier, zip: zip(i) }).collect(),
+        sources: identifiers.by_ref().map(|(i, identifier)| Source { identifier, at: at(i) }).collect(),
         buildspec,
         set,
         variables: variables.map(|v| (v.name.clone(), v.value.clone())).collect(),
@@ -40,23 +40,23 @@ pub fn plan(row: &BuildRow, region: &str, credentials: &str, trust: Option<&Trus
     }
 }
 
-fn zip(index: usize) -> PathBuf {
-    PathBuf::from(IN).join(source_file(index))
+fn at(index: usize) -> PathBuf {
+    PathBuf::from(IN).join(source_at(index))
 }
 
-/// The archive of a source in the volume.
-pub fn source_file(index: usize) -> String {
-    format!("source-{index}.zip")
+/// The name of a source in the volume: an archive, or the folder of a clone.
+pub fn source_at(index: usize) -> String {
+    format!("source-{index}")
 }
 
-/// The identifiers of a build's sources, in the order of their archives; none of the primary.
+/// The identifiers of a build's sources, in their order; none of the primary.
 pub fn identifiers(row: &BuildRow) -> Vec<Option<String>> {
     if let Some(pipeline) = &row.run.pipeline {
         return pipeline.inputs.iter().enumerate().map(|(i, a)| (i > 0).then(|| a.name.clone())).collect();
     }
     let primary = row.project.source.as_ref().filter(|s| s.r#type != "NO_SOURCE").map(|_| None);
     let secondary = row.project.secondary_sources.iter().flatten().map(|s| s.source_identifier.clone());
-    // Archive 0 is the primary's: without one the secondary sources begin at 0, which their identifiers tell apart.
+    // Source 0 is the primary's: without one the secondary sources begin at 0, which their identifiers tell apart.
     primary.into_iter().chain(secondary).collect()
 }
 

@@ -3,6 +3,7 @@ mod drive;
 mod environment;
 mod follow;
 mod logs;
+mod network;
 mod provision;
 mod rules;
 mod sources;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use api::ecr::GetAuthorizationToken;
 use base64::Engine as _;
-use engine::{Attachment, Auth, Container, ImageSource, Mount, PullPolicy, TaskSpec};
+use engine::{Auth, Container, ImageSource, Mount, PullPolicy, TaskSpec};
 use kernel::{Cx, Grant};
 use store::Row;
 
 use super::drive::{Drive, End, Failure};
+use super::network::Stand;
 use super::volume::{IN, OUT, PLAN};
 use super::{environment, logs, sources};
 use crate::agent::journal::Context;
@@ -66,7 +67,8 @@ impl Drive {
             Err(fault) => {
                 let role = row.value.build.service_role.clone().unwrap_or_default();
                 let message = format!(
-                    "CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}. Please verify that the role exists and trusts codebuild.amazonaws.com. {}",
+                    "CodeBuild is not authorized to perform: sts:AssumeRole on service role {role}. Please verify that the role exists and trusts {}. {}",
+                    names::taker(&row.value.run),
                     fault.message
                 );
                 return Ok(Err(Refused::failed("PROVISIONING", Context::new("ACCESS_DENIED", message))));
@@ -76,7 +78,12 @@ impl Drive {
             return Ok(Err(Refused::failed("PROVISIONING", context)));
         }
         self.volume.create().map_err(Failure::io)?;
-        let (running, fetched) = tokio::join!(self.run_task(&cx, &row.value), self.fetch(&cx, &row.value));
+        let stand = match self.in_vpc(&cx, &row.value).await? {
+            Ok(stand) => stand,
+            Err(context) => return Ok(Err(Refused::failed("PROVISIONING", context))),
+        };
+        let running = self.run_task(&cx, &row.value, stand);
+        let (running, fetched) = tokio::join!(running, self.fetch(&cx, &row.value));
         let address = match running {
             Ok(address) => address,
             Err(error) => return Ok(Err(engine_refused(&error))),
@@ -102,7 +109,8 @@ impl Drive {
     /// Lets the container at `address` have the role's credentials.
     async fn grant(&self, row: &BuildRow, address: Ipv4Addr) -> Result<String, Failure> {
         let grant = Grant {
-            service: "codebuild.amazonaws.com",
+            service: names::taker(&row.run),
+            through: row.run.action.as_ref().and_then(|action| action.through.clone()),
             role_arn: row.build.service_role.clone().unwrap_or_default(),
             session: names::session(&self.id),
             address: IpAddr::V4(address),
@@ -110,11 +118,13 @@ impl Drive {
         Ok(self.cx.authority().grant(&names::task(&self.id), grant).await?)
     }
 
-    async fn run_task(&self, cx: &Cx, row: &BuildRow) -> engine::Result<Ipv4Addr> {
+    async fn run_task(&self, cx: &Cx, row: &BuildRow, stand: Option<Stand>) -> engine::Result<Ipv4Addr> {
         let engine = &self.service.engine;
-        let network = engine.ensure_network(self.service.config.network.clone()).await?;
+        let Stand { attachment, rules } = match stand {
+            Some(stand) => stand,
+            None => self.apart().await?,
+        };
         let image = self.image(cx, row).await?;
-        let rules = super::rules::rules(&self.service, &network).await;
         let labels = [
             ("kind", "build"),
             ("account", cx.account()),
@@ -124,7 +134,7 @@ impl Drive {
         let spec = TaskSpec {
             id: names::task(&self.id).parse()?,
             labels: labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            network: Some(Attachment { network: network.name, address: None, publish: Vec::new() }),
+            network: Some(attachment),
             rules,
             containers: vec![self.container(image, row)],
             limits: engine::Limits::default(),

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, Notify};
 use work::{Next, Worker};
 
 use crate::records::{BuildId, BuildRow};
-use crate::{CodeBuild, names};
+use crate::{CodeBuild, names, vpc};
 
 /// Nobody connects to a build; it connects to everybody.
 pub async fn rules(service: &CodeBuild, network: &engine::Network) -> Rules {
@@ -54,7 +54,8 @@ impl Worker for Applier {
             if applied.as_ref() == Some(&rules) {
                 return Ok(Next::Idle);
             }
-            for row in active {
+            // A build in a VPC keeps the rules that it started with: its groups', which these are not.
+            for row in active.iter().filter(|row| vpc::wanted(&row.value.project).is_none()) {
                 let id: TaskId = names::task(&BuildId::of(&row.key)).parse().map_err(Fault::internal)?;
                 match service.engine.update_rules(&id, &rules).await {
                     Ok(()) | Err(engine::Error::NoTask(_) | engine::Error::Stopped { .. }) => {}

@@ -1,16 +1,15 @@
-//! Sources on their way to the volume: archives out of S3 and CodeCommit, under the build's role.
+//! Sources on their way to the volume, under the build's role: archives out of S3, clones out of CodeCommit.
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 use api::codebuild::{ProjectSource, ProjectSourceVersion};
-use api::codecommit::GetBranch;
-use api::internal::UploadArchive;
+use api::internal::{CloneConnectedRepository, CloneFrom, CloneOutput, CloneReference, CloneRepository};
 use api::s3::GetObject;
 use http_body_util::BodyExt;
-use kernel::{Cx, Fault, Stream};
+use kernel::{Cx, Fault, Operation, Stream};
 
-use super::environment::source_file;
+use super::environment::source_at;
 use crate::agent::journal::Context;
 use crate::limits;
 use crate::ops::validate::{repository, s3_location};
@@ -21,7 +20,7 @@ use crate::records::BuildRow;
 pub async fn fetch(cx: &Cx, row: &BuildRow, into: &Path) -> Result<Option<String>, Context> {
     if let Some(pipeline) = &row.run.pipeline {
         for (i, input) in pipeline.inputs.iter().enumerate() {
-            object(cx, &input.bucket, &input.key, None, &into.join(source_file(i))).await?;
+            artifact(cx, row, (&input.bucket, &input.key), &into.join(source_at(i))).await?;
         }
         return Ok(None);
     }
@@ -33,7 +32,7 @@ pub async fn fetch(cx: &Cx, row: &BuildRow, into: &Path) -> Result<Option<String
             None => row.build.source_version.as_deref(),
             Some(id) => secondary_version(row, id),
         };
-        let commit = one(cx, source, version, &into.join(source_file(i))).await?;
+        let commit = one(cx, source, version, &into.join(source_at(i))).await?;
         if source.source_identifier.is_none() {
             resolved = commit;
         }
@@ -53,7 +52,7 @@ async fn one(
     into: &Path,
 ) -> Result<Option<String>, Context> {
     let location = source.location.as_deref().unwrap_or_default();
-    let version = version.filter(|version| !version.is_empty());
+    let version = version.filter(|version| !version.is_empty()).map(str::to_owned);
     if source.r#type == "S3" {
         let (bucket, key) = s3_location(location)
             .ok_or_else(|| client(format!("the source location {location:?} is not bucket/key")))?;
@@ -62,36 +61,73 @@ async fn one(
     }
     let repository = repository(location)
         .ok_or_else(|| client(format!("the source location {location:?} names no CodeCommit repository")))?;
-    let commit = commit(cx, repository, version).await?;
-    let wanted = UploadArchive { repository_name: repository.to_owned(), commit_id: commit.clone() };
-    let archive = cx.call(wanted).await.map_err(|fault| told(&fault))?;
-    save(archive.archive, into).await?;
-    Ok(Some(commit))
+    let repository_name = repository.to_owned();
+    let depth = depth(source);
+    clone(cx, into, |into| CloneRepository { repository_name, version, depth, into }).await.map(Some)
 }
 
-/// A version is a commit id, or a branch (`refs/heads/…` or its bare name); none is the default branch.
-async fn commit(cx: &Cx, repository: &str, version: Option<&str>) -> Result<String, Context> {
-    let is_commit = |v: &&str| v.len() == 40 && v.bytes().all(|b| b.is_ascii_hexdigit());
-    if let Some(commit) = version.filter(is_commit) {
-        return Ok(commit.to_owned());
-    }
-    let branch = match version {
-        Some(version) => version.strip_prefix("refs/heads/").unwrap_or(version).to_owned(),
-        None => {
-            let get = api::codecommit::GetRepository { repository_name: repository.to_owned() };
-            let found = cx.call(get).await.map_err(|fault| told(&fault))?;
-            let branch = found.repository_metadata.and_then(|meta| meta.default_branch);
-            branch.ok_or_else(|| client(format!("the repository {repository} has no branch yet")))?
+/// A pipeline's artifact: a zip, or a reference to a commit that the build clones itself.
+async fn artifact(cx: &Cx, row: &BuildRow, (bucket, key): (&str, &str), into: &Path) -> Result<(), Context> {
+    object(cx, bucket, key, None, into).await?;
+    let Some(CloneReference { from, commit_id }) = reference(into)? else { return Ok(()) };
+    let depth = row.project.source.as_ref().and_then(depth);
+    std::fs::remove_file(into).map_err(|e| client(format!("the source cannot be cloned: {e}")))?;
+    let cloned = match from {
+        CloneFrom::CodeCommit(repository_name) => {
+            let version = Some(commit_id);
+            clone(cx, into, |into| CloneRepository { repository_name, version, depth, into }).await
+        }
+        CloneFrom::Connection { connection_arn, full_repository_id } => {
+            let wanted = |into| CloneConnectedRepository {
+                connection_arn,
+                full_repository_id,
+                commit_id,
+                depth,
+                into,
+            };
+            clone(cx, into, wanted).await
         }
     };
-    let get = GetBranch { repository_name: Some(repository.to_owned()), branch_name: Some(branch.clone()) };
-    let found = cx.call(get).await.map_err(|fault| told(&fault))?;
-    let commit = found.branch.and_then(|branch| branch.commit_id);
-    commit.ok_or_else(|| client(format!("the branch {branch} of {repository} has no commit")))
+    cloned.map(drop)
 }
 
-async fn object(cx: &Cx, bucket: &str, key: &str, version: Option<&str>, into: &Path) -> Result<(), Context> {
-    let version_id = version.map(str::to_owned);
+fn reference(artifact: &Path) -> Result<Option<CloneReference>, Context> {
+    let mut text = Vec::new();
+    let read = File::open(artifact).and_then(|file| file.take(CloneReference::BYTES).read_to_end(&mut text));
+    read.map_err(|e| client(format!("the source cannot be read: {e}")))?;
+    Ok(CloneReference::read(&text))
+}
+
+/// The history that is asked for; 0 is all of it.
+fn depth(source: &ProjectSource) -> Option<u32> {
+    source.git_clone_depth.and_then(|depth| u32::try_from(depth).ok()).filter(|depth| *depth > 0)
+}
+
+/// Clones beside the place and then moves there: a clone that broke off is begun again.
+async fn clone<O>(cx: &Cx, into: &Path, wanted: impl FnOnce(PathBuf) -> O) -> Result<String, Context>
+where
+    O: Operation<Output = CloneOutput>,
+{
+    let broken = |e: std::io::Error| client(format!("the source cannot be cloned: {e}"));
+    let part = into.with_added_extension("part");
+    for old in [&part, into] {
+        match std::fs::remove_dir_all(old) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(broken(error)),
+            _ => {}
+        }
+    }
+    let cloned = cx.call(wanted(part.clone())).await.map_err(|fault| told(&fault))?;
+    std::fs::rename(&part, into).map_err(broken)?;
+    Ok(cloned.commit_id)
+}
+
+async fn object(
+    cx: &Cx,
+    bucket: &str,
+    key: &str,
+    version_id: Option<String>,
+    into: &Path,
+) -> Result<(), Context> {
     let get = GetObject { bucket: bucket.into(), key: key.into(), version_id, ..GetObject::default() };
     let found = cx.call(get).await.map_err(|fault| {
         let context = told(&fault);
@@ -106,6 +142,10 @@ async fn object(cx: &Cx, bucket: &str, key: &str, version: Option<&str>, into: &
 /// A stream into a file, no more than the limit.
 async fn save(stream: Stream, into: &Path) -> Result<(), Context> {
     let broken = |e: &dyn std::fmt::Display| client(format!("the source could not be downloaded: {e}"));
+    if into.is_dir() {
+        // A clone of an attempt before this one.
+        std::fs::remove_dir_all(into).map_err(|e| broken(&e))?;
+    }
     let mut file = File::create(into).map_err(|e| broken(&e))?;
     let (mut body, mut size) = (stream.into_body(), 0);
     while let Some(frame) = body.frame().await {

@@ -121,7 +121,7 @@ impl Handle<BatchDeleteBuilds> for CodeBuild {
 
 impl CodeBuild {
     async fn find(&self, cx: &Cx, id: &str) -> Result<Option<Row<BuildRow>>, Error> {
-        match BuildId::parse(id) {
+        match BuildId::parse(id).filter(|id| !id.is_action()) {
             Some(id) => Ok(self.store.get::<BuildRow>(&id.key(scope(cx))).await?),
             None => Ok(None),
         }
@@ -153,6 +153,7 @@ impl CodeBuild {
         let more = rows.len() > limits::PAGE;
         rows.truncate(limits::PAGE);
         let next = rows.last().filter(|_| more).map(|row| PageToken::encode(&list, row.created));
-        Ok((rows.iter().map(|row| BuildId::of(&row.key).to_string()).collect(), next))
+        let ids = rows.iter().map(|row| BuildId::of(&row.key)).filter(|id| !id.is_action());
+        Ok((ids.map(|id| id.to_string()).collect(), next))
     }
 }

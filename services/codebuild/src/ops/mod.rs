@@ -1,4 +1,5 @@
 //! The operations, a file per family.
+mod actions;
 mod builds;
 mod images;
 mod projects;

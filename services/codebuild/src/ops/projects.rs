@@ -6,7 +6,7 @@ use store::{Batch, PageToken, Row};
 use super::{arn, bare, on_project, on_projects, scope, validate};
 use crate::error::Error;
 use crate::records::ProjectRow;
-use crate::{CodeBuild, limits};
+use crate::{CodeBuild, limits, vpc};
 
 impl Handle<CreateProject> for CodeBuild {
     async fn access(&self, cx: &Cx, input: &CreateProject) -> Result<Vec<Access>, Fault> {
@@ -49,6 +49,7 @@ impl Handle<CreateProject> for CodeBuild {
             ..Project::default()
         };
         validate::project(&project)?;
+        in_vpc(cx, &project).await?;
         let name = project.name.clone().unwrap_or_default();
         let row = ProjectRow { project: project.clone(), badge };
         match self.store.commit(Batch::new().create(&scope(cx).text(&name), &row)).await {
@@ -62,6 +63,14 @@ impl Handle<CreateProject> for CodeBuild {
             }
         }
     }
+}
+
+/// The VPC of a project, looked at under its role, as its builds will be.
+async fn in_vpc(cx: &Cx, project: &Project) -> Result<(), Error> {
+    let Some(wanted) = vpc::wanted(project) else { return Ok(()) };
+    let role = project.service_role.as_deref().unwrap_or_default();
+    let cx = cx.as_role("codebuild.amazonaws.com", role, "create-project").await?;
+    vpc::check(&cx, wanted).await
 }
 
 fn no_cache() -> ProjectCache {
@@ -87,6 +96,9 @@ impl Handle<UpdateProject> for CodeBuild {
             change(&mut row.value, &input);
             row.value.project.last_modified = Some(self.clock.now());
             validate::project(&row.value.project)?;
+            if input.vpc_config.is_some() {
+                in_vpc(cx, &row.value.project).await?;
+            }
             let project = row.value.project.clone();
             Ok::<_, Error>((Batch::new().update(&row), project))
         });

@@ -2,13 +2,13 @@
 use api::codebuild::*;
 use api::internal::StartPipelineBuild;
 use kernel::{Access, Cx, Fault, Handle, PrincipalKind, Timestamp, ids, json};
-use store::{Batch, Key};
+use store::{Batch, Key, Remembered, Row};
 
 use super::{on_project, on_projects, scope, validate};
 use crate::error::Error;
 use crate::events;
-use crate::records::{Artifact, BuildId, BuildRow, Counter, Pipeline, Run};
-use crate::{CodeBuild, phases};
+use crate::records::{Action, Artifact, BuildId, BuildRow, Counter, Pipeline, Run};
+use crate::{CodeBuild, limits, phases};
 
 impl Handle<StartBuild> for CodeBuild {
     async fn access(&self, cx: &Cx, input: &StartBuild) -> Result<Vec<Access>, Fault> {
@@ -46,12 +46,14 @@ impl Handle<RetryBuild> for CodeBuild {
 
     async fn handle(&self, cx: &Cx, input: RetryBuild) -> Result<RetryBuildOutput, Fault> {
         let id = input.id.ok_or_else(|| Error::invalid("id: the build to retry is missing"))?;
-        let token = input.idempotency_token.map(|token| scope(cx).text("RetryBuild").text(token));
+        let token =
+            input.idempotency_token.map(|token| Token::brief(scope(cx).text("RetryBuild").text(token)));
         let by = initiator(cx);
         let started = self.store.update(|| async {
-            if let Some(build) = self.recalled(token.as_ref(), &id).await? {
-                return Ok((Batch::new(), build));
-            }
+            let before = match self.recalled(token.as_ref(), &id).await? {
+                Ok(build) => return Ok((Batch::new(), build)),
+                Err(before) => before,
+            };
             let old = self.build(cx, &id).await?.value;
             let wanted = Wanted {
                 version: old.build.source_version.clone(),
@@ -60,7 +62,7 @@ impl Handle<RetryBuild> for CodeBuild {
                 ..Wanted::default()
             };
             let (batch, build) = self.begin(scope(cx), old.project, wanted).await?;
-            Ok((remembering(batch, token.as_ref(), &id, &build, self.clock.now()), build))
+            Ok((self.remembering(batch, token.as_ref(), before.as_ref(), &id, &build), build))
         });
         let build: Result<Build, Error> = started.await;
         Ok(RetryBuildOutput { build: Some(build?) })
@@ -90,12 +92,32 @@ fn initiator(cx: &Cx) -> String {
 }
 
 /// What a build is besides its project.
-#[derive(Default)]
-struct Wanted {
-    version: Option<String>,
-    initiator: String,
-    pipeline: Option<Pipeline>,
-    auto_retry: AutoRetryConfig,
+#[derive(Clone, Default)]
+pub(super) struct Wanted {
+    pub version: Option<String>,
+    pub initiator: String,
+    pub pipeline: Option<Pipeline>,
+    pub action: Option<Action>,
+    pub auto_retry: AutoRetryConfig,
+}
+
+/// A token under which a build is started once.
+pub(super) struct Token {
+    key: Key,
+    /// Valid as long as it is remembered; otherwise as long as AWS's tokens are.
+    lasting: bool,
+}
+
+impl Token {
+    /// A client's.
+    pub fn brief(key: Key) -> Self {
+        Self { key, lasting: false }
+    }
+
+    /// A pipeline's, which may ask again after it was down for long.
+    pub fn lasting(key: Key) -> Self {
+        Self { key, lasting: true }
+    }
 }
 
 impl CodeBuild {
@@ -107,13 +129,17 @@ impl CodeBuild {
         pipeline: Option<Pipeline>,
     ) -> Result<Build, Error> {
         refuse_unserved(&input)?;
-        let token = input.idempotency_token.take().map(|token| scope(cx).text("StartBuild").text(token));
+        let token = input.idempotency_token.take().map(|token| match pipeline {
+            None => Token::brief(scope(cx).text("StartBuild").text(token)),
+            Some(_) => Token::lasting(scope(cx).text("StartPipelineBuild").text(token)),
+        });
         let fingerprint = json::to_value(&input).to_string();
         self.store
             .update(|| async {
-                if let Some(build) = self.recalled(token.as_ref(), &fingerprint).await? {
-                    return Ok((Batch::new(), build));
-                }
+                let before = match self.recalled(token.as_ref(), &fingerprint).await? {
+                    Ok(build) => return Ok((Batch::new(), build)),
+                    Err(before) => before,
+                };
                 let mut project = self.project(cx, &input.project_name).await?.value.project;
                 override_project(&mut project, &input);
                 validate::project(&project)?;
@@ -128,25 +154,55 @@ impl CodeBuild {
                     version: input.source_version.clone().or_else(|| project.source_version.clone()),
                     initiator: initiator.clone(),
                     pipeline: pipeline.clone(),
+                    action: None,
                     auto_retry: AutoRetryConfig { auto_retry_limit: limit, auto_retry_number: Some(0), ..AutoRetryConfig::default() },
                 };
                 let (batch, build) = self.begin(scope(cx), project, wanted).await?;
-                Ok((remembering(batch, token.as_ref(), &fingerprint, &build, self.clock.now()), build))
+                Ok((self.remembering(batch, token.as_ref(), before.as_ref(), &fingerprint, &build), build))
             })
             .await
     }
 
-    async fn recalled(&self, token: Option<&Key>, fingerprint: &str) -> Result<Option<Build>, Error> {
-        let Some(token) = token else { return Ok(None) };
-        let found = self.store.recall(token, fingerprint).await?;
-        Ok(found.map(|build| json::from_value(&build)).transpose()?)
+    /// The build that was started under a token, or what the token stood for before, if anything.
+    pub(super) async fn recalled(
+        &self,
+        token: Option<&Token>,
+        fingerprint: &str,
+    ) -> Result<Result<Build, Option<Row<Remembered>>>, Error> {
+        let Some(token) = token else { return Ok(Err(None)) };
+        let Some(row) = self.store.get::<Remembered>(&token.key).await? else { return Ok(Err(None)) };
+        let age = self.clock.now().duration_since(row.value.at);
+        if !token.lasting && age >= limits::TOKEN {
+            return Ok(Err(Some(row)));
+        }
+        if row.value.fingerprint != fingerprint {
+            return Err(store::Error::TokenReused.into());
+        }
+        Ok(Ok(json::from_value(&row.value.output)?))
+    }
+
+    /// The batch that also remembers what was started under a token. `before` is what [`Self::recalled`] found.
+    pub(super) fn remembering(
+        &self,
+        batch: Batch,
+        token: Option<&Token>,
+        before: Option<&Row<Remembered>>,
+        fingerprint: &str,
+        build: &Build,
+    ) -> Batch {
+        let Some(Token { key, .. }) = token else { return batch };
+        let (fingerprint, output) = (fingerprint.to_owned(), json::to_value(build));
+        let remembered = Remembered { fingerprint, output, at: self.clock.now() };
+        batch.expect_same(key, before).put(key, &remembered)
     }
 
     async fn within_limit(&self, cx: &Cx, project: &Project) -> Result<(), Error> {
         let Some(limit) = project.concurrent_build_limit else { return Ok(()) };
         let prefix = scope(cx).text(project.name.as_deref().unwrap_or_default());
-        let running = self.store.find::<BuildRow>(prefix, "active", "yes", 0, crate::limits::PAGE).await?;
-        if i64::try_from(running.len()).unwrap_or(i64::MAX) >= i64::from(limit) {
+        let active = self.store.find::<BuildRow>(prefix, "active", "yes", 0, limits::PAGE).await?;
+        // What is only cleaned up behind a build that has ended does not count.
+        let running = active.iter().filter(|row| row.value.build.build_complete != Some(true)).count();
+        if i64::try_from(running).unwrap_or(i64::MAX) >= i64::from(limit) {
             return Err(Error::Limit(format!(
                 "Cannot have more than {limit} builds in queue for the project"
             )));
@@ -155,7 +211,12 @@ impl CodeBuild {
     }
 
     /// The batch that makes a build, and the build.
-    async fn begin(&self, scope: Key, project: Project, wanted: Wanted) -> Result<(Batch, Build), Error> {
+    pub(super) async fn begin(
+        &self,
+        scope: Key,
+        project: Project,
+        wanted: Wanted,
+    ) -> Result<(Batch, Build), Error> {
         let now = self.clock.now();
         let name = project.name.clone().unwrap_or_default();
         let counter_key = scope.clone().text(&name);
@@ -169,7 +230,11 @@ impl CodeBuild {
         phases::open(&mut build, "QUEUED", now);
         let minutes = i64::from(build.timeout_in_minutes.unwrap_or(60));
         let deadline = now.checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap_or(now);
-        let row = BuildRow { build: build.clone(), project, run: Run::new(deadline, wanted.pipeline) };
+        let row = BuildRow {
+            build: build.clone(),
+            project,
+            run: Run::new(deadline, wanted.pipeline, wanted.action),
+        };
         let key = id.key(scope);
         let batch = Batch::new()
             .expect_same(&counter_key, counter.as_ref())
@@ -198,6 +263,7 @@ pub(crate) async fn retry(
         version: row.build.source_version.clone(),
         initiator: row.build.initiator.clone().unwrap_or_default(),
         pipeline: None,
+        action: None,
         auto_retry: AutoRetryConfig {
             auto_retry_limit: Some(limit),
             auto_retry_number: Some(number + 1),
@@ -209,13 +275,6 @@ pub(crate) async fn retry(
     let (batch, build) = service.begin(scope, row.project.clone(), wanted).await?;
     config.next_auto_retry = build.arn;
     Ok(Some((batch, config)))
-}
-
-fn remembering(batch: Batch, token: Option<&Key>, fingerprint: &str, build: &Build, now: Timestamp) -> Batch {
-    match token {
-        Some(token) => batch.remember(token, fingerprint, &json::to_value(build), now),
-        None => batch,
-    }
 }
 
 /// What the API shows of a build that has just begun.
@@ -248,6 +307,7 @@ fn shown(scope: &Key, project: &Project, id: &BuildId, now: Timestamp, wanted: &
         cache: project.cache.clone(),
         environment: project.environment.clone(),
         service_role: project.service_role.clone(),
+        vpc_config: project.vpc_config.clone(),
         logs: Some(crate::names::logs(scope, project, id)),
         timeout_in_minutes: project.timeout_in_minutes,
         queued_timeout_in_minutes: project.queued_timeout_in_minutes,

@@ -4,6 +4,7 @@ use api::codebuild::{
 };
 
 use crate::error::Error;
+use crate::vpc;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -59,17 +60,14 @@ pub fn project(project: &Project) -> Result<()> {
     if let Some(logs) = &project.logs_config {
         self::logs(logs)?;
     }
+    if let Some(vpc) = vpc::wanted(project) {
+        vpc::shape(vpc)?;
+    }
     unserved(project)
 }
 
 /// What would change the build and is not done yet.
 fn unserved(project: &Project) -> Result<()> {
-    let vpc = project.vpc_config.as_ref().is_some_and(|vpc| vpc.vpc_id.is_some());
-    if vpc {
-        return Err(Error::invalid(
-            "vpcConfig is not served yet: leave it out, and the build gets a network of its own",
-        ));
-    }
     if project.file_system_locations.as_ref().is_some_and(|l| !l.is_empty()) {
         return Err(Error::invalid("fileSystemLocations is not served yet: leave it out"));
     }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::internal::{UploadArchive, UploadArchiveOutput};
+use api::internal::{CloneOutput, CloneRepository};
 use api::s3::{GetObject, GetObjectOutput, Object, PutObject, PutObjectOutput};
 use bytes::Bytes;
 use engine::{Change, Engine, NetworkSpec, TaskId, TaskState};
 use http_body_util::BodyExt;
 use kernel::clock::SystemClock;
-use kernel::{Access, Cx, Fault, Handle, Ops, Stream};
+use kernel::{Access, Cx, Fault, Handle, Ops};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World};
 use work::Driver;
@@ -51,21 +51,25 @@ impl Handle<PutObject> for Shelf {
     }
 }
 
-impl Handle<UploadArchive> for Shelf {
-    async fn access(&self, _: &Cx, _: &UploadArchive) -> Result<Vec<Access>, Fault> {
-        Ok(vec![Access::new("codecommit:UploadArchive", "*")])
+impl Handle<CloneRepository> for Shelf {
+    async fn access(&self, _: &Cx, input: &CloneRepository) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("codecommit:GitPull", input.repository_name.as_str())])
     }
 
-    async fn handle(&self, _: &Cx, input: UploadArchive) -> Result<UploadArchiveOutput, Fault> {
-        let key = format!("{}@{}", input.repository_name, input.commit_id);
-        let archive = self
-            .0
-            .lock()
-            .unwrap()
-            .get(&key)
-            .cloned()
-            .ok_or_else(|| Fault::client("CommitDoesNotExistException", key))?;
-        Ok(UploadArchiveOutput { archive: Stream::from(archive) })
+    /// The files of `repository@version`, and something that only a clone has.
+    async fn handle(&self, _: &Cx, input: CloneRepository) -> Result<CloneOutput, Fault> {
+        let version = input.version.unwrap_or("HEAD".into());
+        let key = format!("{}@{version}", input.repository_name);
+        let files = self.0.lock().unwrap().get(&key).cloned();
+        let files = files.ok_or_else(|| Fault::client("CommitDoesNotExistException", key))?;
+        std::fs::create_dir(&input.into).map_err(Fault::internal)?;
+        for (name, text) in unzipped(&files) {
+            std::fs::write(input.into.join(name), text).map_err(Fault::internal)?;
+        }
+        std::fs::create_dir(input.into.join(".git")).map_err(Fault::internal)?;
+        std::fs::write(input.into.join(".git/depth"), format!("{:?}\n", input.depth))
+            .map_err(Fault::internal)?;
+        Ok(CloneOutput { commit_id: version })
     }
 }
 
@@ -127,13 +131,15 @@ impl Rig {
     ) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), world.entropy.clone());
         let logs = logs::Logs::new(world.store.clone(), world.blobs.clone(), clock.clone(), entropy.clone());
+        let ec2 = ec2::Ec2::new(world.store.clone(), engine.clone(), clock.clone(), entropy.clone());
         let service = CodeBuild::new(world.store.clone(), engine, clock.clone(), entropy, config);
         let ops = world.serve(|ops: &mut Ops| {
             logs.register(ops);
+            ec2.register(ops);
             service.register(ops);
             ops.internal::<GetObject, _>(&shelf);
             ops.internal::<PutObject, _>(&shelf);
-            ops.internal::<UploadArchive, _>(&shelf);
+            ops.internal::<CloneRepository, _>(&shelf);
         });
         let driver = Driver::new(clock, work::Options::default());
         for worker in service.workers(&ops) {

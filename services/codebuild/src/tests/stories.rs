@@ -1,3 +1,4 @@
+use api::internal::{CloneFrom, CloneReference, PipelineArtifact, StartPipelineBuild};
 use serde_json::json;
 use testkit::fault;
 
@@ -98,6 +99,52 @@ async fn sources_come_and_artifacts_go() {
     assert_eq!(shelf[&format!("bucket/p/{uuid}/over/y")], "text");
     assert_eq!(unzipped(&shelf["bucket/z.zip"]), [("in.txt".to_owned(), "text".to_owned())]);
     assert_eq!(build["artifacts"]["location"], format!("arn:aws:s3:::bucket/p/{uuid}/over"));
+}
+
+#[tokio::test]
+async fn a_pipelines_artifacts_come_and_go() {
+    let rig = Rig::new().await;
+    containers(&rig.engine);
+    let spec = "version: 0.2\nphases: {build: {commands: ['cat $CODEBUILD_SRC_DIR/.git/depth $CODEBUILD_SRC_DIR_More/m.txt']}}\nartifacts:\n  files: ['*']\n  secondary-artifacts: {One: {files: [in.txt]}, Two: {files: [m.txt], base-directory: $CODEBUILD_SRC_DIR_More}}\n";
+    let put = |key: &str, bytes| rig.shelf.0.lock().unwrap().insert(key.to_owned(), bytes);
+    put("repo@c0ffee", zip_of(&[("buildspec.yml", spec), ("in.txt", "text")]));
+    put("store/more", zip_of(&[("m.txt", "more\n")]));
+    let reference = CloneReference { from: CloneFrom::CodeCommit("repo".into()), commit_id: "c0ffee".into() };
+    put("store/source", reference.to_json().into());
+    rig.project(json!({
+        "source": {"type": "CODEPIPELINE", "gitCloneDepth": 1}, "artifacts": {"type": "CODEPIPELINE"},
+    }))
+    .await;
+    let at = |name: &str, key: &str| PipelineArtifact {
+        name: name.into(),
+        bucket: "store".into(),
+        key: key.into(),
+    };
+    let start = |token: &str, outputs: Vec<PipelineArtifact>| StartPipelineBuild {
+        build: api::codebuild::StartBuild {
+            project_name: "app".into(),
+            idempotency_token: Some(token.into()),
+            ..Default::default()
+        },
+        pipeline: "p".into(),
+        inputs: vec![at("Source", "source"), at("More", "more")],
+        revision: Some("c0ffee".into()),
+        outputs,
+    };
+    let several = start("t", vec![at("One", "one"), at("Two", "two")]);
+    let id = rig.world.cx().call(several.clone()).await.unwrap().build.unwrap().id.unwrap();
+    let again = rig.world.cx().call(several).await.unwrap().build.unwrap().id.unwrap();
+    assert_eq!(id, again);
+    let build = rig.complete(&id).await.unwrap();
+    assert_eq!(phases(&build), GOOD, "{build:#}");
+    assert_eq!(rig.log(&id).await, ["Some(1)", "more"]);
+    assert_eq!(
+        (&build["initiator"], &build["resolvedSourceVersion"]),
+        (&json!("codepipeline/p"), &json!("c0ffee"))
+    );
+    let shelf = rig.shelf.0.lock().unwrap();
+    assert_eq!(unzipped(&shelf["store/one"]), [("in.txt".to_owned(), "text".to_owned())]);
+    assert_eq!(unzipped(&shelf["store/two"]), [("m.txt".to_owned(), "more\n".to_owned())]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Git itself: bare repositories in a folder of ours, and the `git` program that reads and writes them.
 //!
 //! Nothing of the machine's or the user's configuration reaches it, no hook runs, and no terminal is asked.
+mod clone;
 mod objects;
 mod tree;
 mod write;
@@ -8,6 +9,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -260,11 +262,15 @@ fn name_of(command: &Command) -> String {
     first.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Runs a command to its end with this input; answers what it wrote.
+/// Runs a command that answers from the repository to its end with this input; answers what it wrote.
 async fn run(command: &mut Command, input: Vec<u8>) -> Result<Vec<u8>> {
+    run_within(limits::COMMAND, command, input).await
+}
+
+async fn run_within(most: Duration, command: &mut Command, input: Vec<u8>) -> Result<Vec<u8>> {
     let name = name_of(command);
     let mut child = command.stdin(Stdio::piped()).spawn().map_err(start)?;
-    let done = timeout(limits::COMMAND, converse(&mut child, input)).await;
+    let done = timeout(most, converse(&mut child, input)).await;
     let (status, out, complaint) = done.map_err(|_| Error::Slow(name.clone()))?.map_err(start)?;
     match (status.success(), out) {
         (true, Some(out)) => Ok(out),

@@ -1,6 +1,7 @@
 //! The operations, a family each.
 mod archive;
 mod branch;
+mod clone;
 mod commit;
 mod file;
 mod repository;

@@ -14,9 +14,14 @@ fn clone_url(cx: &Cx, name: &str) -> String {
     let host = cx.base.split_once("://").map_or("", |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if host.is_empty() || host.ends_with(".amazonaws.com") {
-        return format!("https://git-codecommit.{}.amazonaws.com/v1/repos/{name}", cx.region);
+        return aws_url(cx, name);
     }
     format!("{}/v1/repos/{name}", cx.base)
+}
+
+/// AWS's own name for a repository, which builds and tasks reach.
+pub(super) fn aws_url(cx: &Cx, name: &str) -> String {
+    format!("https://git-codecommit.{}.amazonaws.com/v1/repos/{name}", cx.region)
 }
 
 fn metadata(cx: &Cx, row: Repository) -> RepositoryMetadata {

@@ -1,14 +1,13 @@
-//! Build and Test CodeBuild: a build of a project, waited for by its events.
-use std::collections::BTreeMap;
-
-use api::codebuild::{BatchGetBuilds, Build, EnvironmentVariable, StartBuild};
-use api::internal::{PipelineArtifact, StartPipelineBuild};
+//! Build and Test CodeBuild: a build of a project.
+use api::codebuild::{EnvironmentVariable, StartBuild};
+use api::internal::StartPipelineBuild;
 use kernel::Fut;
 use serde::Deserialize;
 
+use super::builds::{self, Whose, artifact};
 use super::{Action, Failed};
 use crate::catalog::{ActionType, Carrier, Form, Property, Settings, optional, required};
-use crate::engine::{Artifact, Output, Progress};
+use crate::engine::Output;
 use crate::job::Job;
 
 /// What a build may be configured with.
@@ -95,35 +94,12 @@ impl Action for CodeBuild {
 /// Runs a build and waits for its end.
 pub async fn run(job: &Job) -> Result<Output, Failed> {
     // Before the first look, so that no event falls between.
-    let mut events = job.listen();
-    let mut shown = job.left().clone();
-    let id = match shown.external_id.clone() {
+    let events = job.listen();
+    let id = match job.left().external_id.clone() {
         Some(id) => id,
         None => start(job).await?,
     };
-    loop {
-        let found = job.cx.call(BatchGetBuilds { ids: vec![id.clone()] }).await?;
-        let build = found.builds.and_then(|builds| builds.into_iter().next());
-        let gone =
-            || Failed::new("JobFailed", format!("The build {id} was deleted while the action waited for it"));
-        let build = build.ok_or_else(gone)?;
-        let now = showing(&id, &build);
-        if build.build_status.as_deref() != Some("IN_PROGRESS") {
-            return ended(job, build, now);
-        }
-        if now != shown {
-            job.progress(now.clone()).await?;
-            shown = now;
-        }
-        events
-            .next(|event| event.source == "aws.codebuild" && concerns(&event.detail["build-id"], &id))
-            .await;
-    }
-}
-
-/// The event names the build by its ARN.
-fn concerns(build: &serde_json::Value, id: &str) -> bool {
-    build.as_str().is_some_and(|arn| arn == id || arn.ends_with(&format!("/{id}")))
+    builds::ended(job, events, &id, Whose::Project).await
 }
 
 async fn start(job: &Job) -> Result<String, Failed> {
@@ -132,8 +108,6 @@ async fn start(job: &Job) -> Result<String, Failed> {
     let environment = environment.map_err(|wrong| {
         Failed::new("ConfigurationError", format!("The configuration key 'EnvironmentVariables' {wrong}"))
     })?;
-    let artifact =
-        |(name, Artifact { bucket, key }): (String, Artifact)| PipelineArtifact { name, bucket, key };
     let mut inputs = job.inputs.clone();
     // A stable sort: the primary first, the others as declared.
     inputs.sort_by_key(|(name, _)| job.get("PrimarySource").is_some_and(|primary| primary != name));
@@ -155,41 +129,4 @@ async fn start(job: &Job) -> Result<String, Failed> {
     };
     let started = job.cx.call(asked).await?.build.and_then(|build| build.id);
     started.ok_or_else(|| Failed::new("JobFailed", "CodeBuild answered without a build"))
-}
-
-fn showing(id: &str, build: &Build) -> Progress {
-    let logs = build.logs.as_ref();
-    Progress {
-        external_id: Some(id.into()),
-        external_url: logs.and_then(|logs| logs.deep_link.clone()),
-        log_stream: logs.and_then(|logs| logs.cloud_watch_logs_arn.clone()),
-        ..Progress::default()
-    }
-}
-
-fn ended(job: &Job, build: Build, progress: Progress) -> Result<Output, Failed> {
-    let status = build.build_status.clone().unwrap_or_default();
-    if status != "SUCCEEDED" {
-        return Err(Failed::new("JobFailed", reason(&status, &build)).showing(progress));
-    }
-    let exported = build.exported_environment_variables.unwrap_or_default();
-    let variables: BTreeMap<String, String> =
-        exported.into_iter().filter_map(|v| Some((v.name?, v.value.unwrap_or_default()))).collect();
-    Ok(Output { progress, artifacts: job.outputs.iter().cloned().collect(), variables, revision: None })
-}
-
-/// The build's own reason: that of the phase in which it failed.
-fn reason(status: &str, build: &Build) -> String {
-    let mut text = format!("Build terminated with state: {status}");
-    let unbroken = |status: Option<&str>| matches!(status, None | Some("SUCCEEDED" | "IN_PROGRESS"));
-    let failed = build.phases.iter().flatten().find(|phase| !unbroken(phase.phase_status.as_deref()));
-    if let Some(phase) = failed {
-        text += &format!(". Phase: {}", phase.phase_type.as_deref().unwrap_or_default());
-        if let Some(context) = phase.contexts.iter().flatten().next() {
-            let code = context.status_code.as_deref().unwrap_or_default();
-            let message = context.message.as_deref().unwrap_or_default();
-            text += &format!(", Code: {code}, Message: {message}");
-        }
-    }
-    text
 }

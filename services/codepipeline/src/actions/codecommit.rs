@@ -1,9 +1,9 @@
-//! Source CodeCommit: the files of a branch's head, as a zip.
+//! Source CodeCommit: the files of a branch's head as a zip, or a reference to it that builds clone.
 use std::collections::BTreeMap;
 
 use api::codecommit::{Commit, GetBranch, GetCommit, UserInfo};
-use api::internal::UploadArchive;
-use kernel::{Fut, Timestamp};
+use api::internal::{CloneFrom, CloneReference, UploadArchive};
+use kernel::{Fut, Stream, Timestamp};
 use store::Event;
 
 use super::{Action, Failed, polls};
@@ -11,6 +11,10 @@ use crate::catalog::{ActionType, Carrier, Form, anything, optional, required};
 use crate::engine::{Output, Progress, Revision};
 use crate::job::Job;
 use crate::limits;
+
+/// A build that takes the reference clones under its own role, which needs `codecommit:GitPull`.
+const CLONE_REF: &str = "CODEBUILD_CLONE_REF";
+const FORMATS: &[&str] = &["CODE_ZIP", CLONE_REF];
 
 /// The type.
 pub static TYPE: ActionType = ActionType {
@@ -24,7 +28,7 @@ pub static TYPE: ActionType = ActionType {
         required("RepositoryName", Form::Text),
         required("BranchName", Form::Text),
         optional("PollForSourceChanges", Form::Boolean),
-        optional("OutputArtifactFormat", Form::Only("CODE_ZIP", "CODEBUILD_CLONE_REF is not served yet")),
+        optional("OutputArtifactFormat", Form::OneOf(FORMATS)),
     ],
     check: anything,
     carrier: Carrier::Provider(&CodeCommit),
@@ -64,10 +68,8 @@ async fn run(job: &Job) -> Result<Output, Failed> {
     };
     let get = GetCommit { repository_name: repository.into(), commit_id: commit_id.clone() };
     let commit = job.cx.call(get).await?.commit;
-    let archive = UploadArchive { repository_name: repository.into(), commit_id: commit_id.clone() };
-    let archive = job.cx.call(archive).await?.archive;
     let (name, artifact) = job.output()?;
-    job.put(artifact, archive).await?;
+    job.put(artifact, content(job, repository, &commit_id).await?).await?;
     let message = limits::cut(commit.message.as_deref().unwrap_or_default().trim_end());
     Ok(Output {
         progress: Progress {
@@ -84,6 +86,17 @@ async fn run(job: &Job) -> Result<Output, Failed> {
             created: commit.committer.as_ref().and_then(date).map(Timestamp::as_millisecond),
         }),
     })
+}
+
+/// What the artifact holds.
+async fn content(job: &Job, repository: &str, commit_id: &str) -> Result<Stream, Failed> {
+    let commit_id = commit_id.to_owned();
+    if job.get("OutputArtifactFormat") == Some(CLONE_REF) {
+        let reference = CloneReference { from: CloneFrom::CodeCommit(repository.into()), commit_id };
+        return Ok(Stream::from(bytes::Bytes::from(reference.to_json())));
+    }
+    let archive = UploadArchive { repository_name: repository.into(), commit_id };
+    Ok(job.cx.call(archive).await?.archive)
 }
 
 async fn head(job: &Job, repository: &str, branch: &str) -> Result<String, Failed> {

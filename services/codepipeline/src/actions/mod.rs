@@ -1,14 +1,19 @@
 //! The actions: a file each, with the type that lists and validation show and the code that carries it out.
 //!
 //! To add one: write a file with an [`ActionType`] and an [`Action`], and name the type in [`TYPES`].
-mod approval;
+pub mod approval;
+mod builds;
 pub mod codebuild;
 mod codecommit;
+pub mod commands;
 mod ecr;
+mod ecr_publish;
 mod ecs;
+mod invoke_pipeline;
 pub mod lambda;
 mod s3_deploy;
 mod s3_source;
+pub mod unserved;
 mod zipped;
 
 use std::collections::BTreeMap;
@@ -31,11 +36,20 @@ pub static TYPES: &[&ActionType] = &[
     &ecr::TYPE,
     &codebuild::BUILD,
     &codebuild::TEST,
+    &ecr_publish::TYPE,
+    &commands::TYPE,
     &ecs::TYPE,
     &s3_deploy::TYPE,
     &lambda::TYPE,
+    &invoke_pipeline::TYPE,
     &approval::TYPE,
 ];
+
+/// Whether only pipelines of type V2 may have actions of a type.
+pub fn needs_v2(id: &cp::ActionTypeId) -> bool {
+    let v2 = [&ecr_publish::TYPE, &commands::TYPE, &invoke_pipeline::TYPE];
+    catalog::find(id).is_some_and(|kind| v2.iter().any(|only| std::ptr::eq(*only, kind)))
+}
 
 /// Carries out the actions of a type.
 pub trait Action: Send + Sync {

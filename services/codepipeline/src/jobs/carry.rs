@@ -22,7 +22,7 @@ impl Action for Workers {
 }
 
 async fn run(job: &Job) -> Result<Output, Failed> {
-    let declared = job.declared()?;
+    let declared = &job.declared;
     let at = type_key(job.account(), job.region(), &declared.action_type_id);
     let found = job.desk.store.get::<TypeRow>(&at).await.map_err(unavailable)?;
     let gone = || Failed::new("ConfigurationError", "The action's type is not stored any more");
@@ -67,7 +67,7 @@ fn at(job: &Job) -> store::Key {
 }
 
 fn work(job: &Job, kind: Option<&TypeRow>) -> Result<Work, Failed> {
-    let declared = job.declared()?;
+    let declared = &job.declared;
     let role = &job.order.pipeline.role_arn;
     let own = declared.role_arn.as_ref().filter(|own| *own != role);
     let configuration = job.sealed()?;

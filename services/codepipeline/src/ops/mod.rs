@@ -10,6 +10,7 @@ mod rules;
 mod stages;
 mod state;
 mod tags;
+mod targets;
 mod transitions;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 use api::codepipeline as cp;
 
 use super::{at, each};
+use crate::actions::{commands, needs_v2, unserved};
 use crate::catalog::{Kind, Settings};
 use crate::error::Error;
 use crate::jobs::Types;
@@ -12,6 +13,7 @@ pub(super) fn check(pipeline: &cp::PipelineDeclaration, region: &str, types: &Ty
             .and_then(|kind| place(action, region).map(|()| kind))
             .and_then(|kind| counts(&kind, action).map(|()| kind))
             .and_then(|kind| fields(action).map(|()| kind))
+            .and_then(|kind| version(pipeline, action).map(|()| kind))
             .and_then(|kind| configuration(&kind, action));
         checked.map_err(|what| Error::InvalidAction(format!("In {}: {what}", at(stage, action))))
     })
@@ -24,11 +26,20 @@ fn action_type<'a>(
 ) -> Result<Kind<'a>, String> {
     let id = &action.action_type_id;
     types.find(id).ok_or_else(|| {
-        format!(
+        unserved::refusal(id).unwrap_or_else(|| format!(
             "the action type (category '{}', owner '{}', provider '{}', version '{}') is not available in Region {region}; list-action-types shows those that are",
             id.category, id.owner, id.provider, id.version
-        )
+        ))
     })
+}
+
+/// A pipeline of type V1 has only actions that were there before V2.
+fn version(pipeline: &cp::PipelineDeclaration, action: &cp::ActionDeclaration) -> Result<(), String> {
+    let id = &action.action_type_id;
+    match pipeline.pipeline_type.as_deref() == Some("V1") && needs_v2(id) {
+        true => Err(format!("actions of provider {} need a pipeline of pipelineType V2", id.provider)),
+        false => Ok(()),
+    }
 }
 
 fn place(action: &cp::ActionDeclaration, region: &str) -> Result<(), String> {
@@ -58,8 +69,11 @@ fn counts(kind: &Kind<'_>, action: &cp::ActionDeclaration) -> Result<(), String>
     Ok(())
 }
 
-/// Members that only action types have which are not served.
+/// Members that only Commands has.
 fn fields(action: &cp::ActionDeclaration) -> Result<(), String> {
+    if commands::is(&action.action_type_id) {
+        return commands::check(action);
+    }
     let filled = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let provider = &action.action_type_id.provider;
     let refuse = |field: &str| Err(format!("{field} is not a field of actions of provider {provider}"));

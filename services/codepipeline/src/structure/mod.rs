@@ -14,6 +14,7 @@ use api::codepipeline as cp;
 pub use artifacts::own as artifact_store;
 pub use conditions::{roles, rule, rules_of};
 
+use crate::actions::needs_v2;
 use crate::catalog::{self, Carrier};
 use crate::engine::{Mode, Plan, PlanAction, PlanStage, RetryMode, Work};
 use crate::error::Error;
@@ -45,7 +46,9 @@ pub fn normalized(mut pipeline: cp::PipelineDeclaration, version: i32) -> cp::Pi
     match second {
         true => pipeline.pipeline_type = Some("V2".into()),
         false => {
-            pipeline.pipeline_type.get_or_insert_with(|| "V1".into());
+            let kind =
+                if each(&pipeline).any(|(_, action)| needs_v2(&action.action_type_id)) { "V2" } else { "V1" };
+            pipeline.pipeline_type.get_or_insert_with(|| kind.into());
         }
     }
     for action in pipeline.stages.iter_mut().flat_map(|stage| &mut stage.actions) {

@@ -34,17 +34,26 @@ pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     namespaces(pipeline)?;
     for (index, stage) in pipeline.stages.iter().enumerate() {
         for action in &stage.actions {
-            for (key, value) in action.configuration.iter().flatten() {
+            for (field, value) in texts(action) {
                 if let Some(wrong) = wrong(pipeline, Place::of(index, action), value) {
                     let place = at(stage, action);
-                    return Err(Error::InvalidAction(format!(
-                        "In {place}, configuration key '{key}': {wrong}"
-                    )));
+                    return Err(Error::InvalidAction(format!("In {place}, {field}: {wrong}")));
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The texts of an action that may refer to variables, each with what it is.
+fn texts(action: &cp::ActionDeclaration) -> impl Iterator<Item = (String, &str)> {
+    let configuration = action.configuration.iter().flatten();
+    let configuration =
+        configuration.map(|(key, text)| (format!("configuration key '{key}'"), text.as_str()));
+    let commands = action.commands.iter().flatten().map(|text| ("commands".to_owned(), text.as_str()));
+    let variables = action.environment_variables.iter().flatten();
+    let variables = variables.map(|v| (format!("environment variable '{}'", v.name), v.value.as_str()));
+    configuration.chain(commands).chain(variables)
 }
 
 fn namespaces(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {

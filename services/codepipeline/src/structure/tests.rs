@@ -197,6 +197,66 @@ fn action_types() {
 }
 
 #[test]
+fn providers_that_only_aws_has_are_told_from_those_that_nobody_has() {
+    let unserved = |p: &mut Value| at(p, 2, 1)["actionTypeId"]["provider"] = json!("CloudFormation");
+    check(
+        unserved,
+        "ActionDeclaration: 'Dep' in stage 'D': actions of AWS's provider CloudFormation (category Deploy, owner AWS) are not served by Longshore",
+    );
+}
+
+#[test]
+fn commands_are_of_a_commands_action() {
+    let edit = |edit: fn(&mut Value)| {
+        move |p: &mut Value| {
+            let commands = json!({
+                "name": "Run", "commands": ["make #{src.CommitId}"], "inputArtifacts": [{"name": "In"}],
+                "actionTypeId": {"category": "Compute", "owner": "AWS", "provider": "Commands", "version": "1"},
+            });
+            *at(p, 2, 0) = commands;
+            edit(at(p, 2, 0));
+        }
+    };
+    let good = normalized(declared(edit(|_| {})), 1);
+    super::check(&good, "us-east-1", &Types::default()).unwrap();
+    assert_eq!(good.pipeline_type.as_deref(), Some("V2"));
+    check(edit(|a| a["commands"] = json!([])), "ActionDeclaration: 'Run' in stage 'D': commands is missing");
+    check(
+        edit(|a| a["commands"] = json!(["a\nb"])),
+        "ActionDeclaration: commands: 'a\nb' has more than one line",
+    );
+    check(
+        edit(|a| a["commands"] = json!(["echo #{src.}"])),
+        "ActionDeclaration: 'Run' in stage 'D', commands: '#{src.}' is not a variable reference",
+    );
+    check(
+        edit(|a| a["environmentVariables"] = json!([{"name": "A", "value": "#{none.A}"}])),
+        "ActionDeclaration: environment variable 'A': '#{none.A}' refers to the namespace 'none'",
+    );
+    check(
+        edit(|a| a["environmentVariables"] = json!([{"name": "A", "value": "s", "type": "SECRETS_MANAGER"}])),
+        "ActionDeclaration: environmentVariables: 'A' has the type SECRETS_MANAGER, which is not served yet",
+    );
+    check(
+        edit(|a| a["outputArtifacts"] = json!([{"name": "New"}])),
+        "ActionDeclaration: outputArtifacts: 'New' has no files",
+    );
+    check(
+        edit(|a| a["configuration"] = json!({"EnvironmentType": "WINDOWS_SERVER_2022_CONTAINER"})),
+        "ActionDeclaration: 'EnvironmentType' must be 'LINUX_CONTAINER': builds run in Linux containers",
+    );
+    check(
+        edit(|a| a["configuration"] = json!({"VpcId": "vpc-1", "Subnets": "subnet-1"})),
+        "ActionDeclaration: 'SecurityGroupIds' is required beside",
+    );
+    let old = |p: &mut Value| {
+        edit(|_| {})(p);
+        p["pipelineType"] = json!("V1");
+    };
+    check(old, "ActionDeclaration: actions of provider Commands need a pipeline of pipelineType V2");
+}
+
+#[test]
 fn configurations() {
     check(
         configure(1, 0, "Color", "red"),
@@ -219,13 +279,13 @@ fn configurations() {
         "ActionDeclaration: 'DeploymentTimeout' must be a whole number from 1 to 60",
     );
     check(
-        configure(0, 0, "OutputArtifactFormat", "CODEBUILD_CLONE_REF"),
-        "ActionDeclaration: is not served yet",
+        configure(0, 0, "OutputArtifactFormat", "TAR"),
+        "ActionDeclaration: must be one of CODE_ZIP, CODEBUILD_CLONE_REF",
     );
     check(configure(1, 0, "BatchEnabled", "true"), "ActionDeclaration: batch builds are not served yet");
     check(
-        configure(2, 0, "NotificationArn", "arn:aws:sns:us-east-1:0:t"),
-        "ActionDeclaration: 'NotificationArn' is not served yet",
+        configure(2, 0, "NotificationArn", "arn:aws:sqs:us-east-1:0:t"),
+        "ActionDeclaration: 'NotificationArn' must be the ARN of an SNS topic",
     );
     check(configure(1, 0, "EnvironmentVariables", "{}"), "ActionDeclaration: must be a JSON array");
     check(

@@ -2,7 +2,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use api::internal::{StartPipelineBuild, UploadArchive, UploadArchiveOutput};
+use api::internal::{
+    GetActionBuild, StartActionBuild, StartPipelineBuild, UploadArchive, UploadArchiveOutput,
+};
 use api::s3::{GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOutput};
 use api::{codebuild, codecommit, ecr, ecs};
 use bytes::Bytes;
@@ -18,6 +20,8 @@ pub struct Memory {
     pub head: String,
     /// Builds in the order they were made.
     pub builds: Vec<(StartPipelineBuild, codebuild::Build)>,
+    /// Builds of actions' own commands, in the order they were made: each ends well at once.
+    pub commands: Vec<(StartActionBuild, codebuild::Build)>,
     /// Builds end with this as soon as they start.
     pub builds_end: Option<&'static str>,
     pub definitions: Vec<ecs::TaskDefinition>,
@@ -94,6 +98,8 @@ impl Fakes {
             .internal::<HeadObject, _>(self)
             .internal::<PutObject, _>(self)
             .internal::<StartPipelineBuild, _>(self)
+            .internal::<StartActionBuild, _>(self)
+            .internal::<GetActionBuild, _>(self)
             .op::<codebuild::BatchGetBuilds, _>(self)
             .op::<ecr::DescribeImages, _>(self)
             .op::<ecs::DescribeServices, _>(self)
@@ -202,6 +208,27 @@ fake! {
         }
         m.builds.push((input, build.clone()));
         Ok(codebuild::StartBuildOutput { build: Some(build) })
+    };
+    StartActionBuild => codebuild::StartBuildOutput, "codebuild:-": |m, _, input| {
+        let exported = input.exported.iter().map(|name| codebuild::ExportedEnvironmentVariable {
+            name: Some(name.clone()),
+            value: Some(format!("the {name}")),
+        });
+        let build = codebuild::Build {
+            id: Some(format!("codepipeline/{}:{}", input.pipeline, m.commands.len() + 1)),
+            build_status: Some("SUCCEEDED".into()),
+            exported_environment_variables: Some(exported.collect()),
+            ..Default::default()
+        };
+        for output in &input.outputs {
+            m.objects.insert(format!("{}/{}", output.bucket, output.key), zip(&[("made", "by commands")]));
+        }
+        m.commands.push((input, build.clone()));
+        Ok(codebuild::StartBuildOutput { build: Some(build) })
+    };
+    GetActionBuild => codebuild::StartBuildOutput, "codebuild:-": |m, _, input| {
+        let build = m.commands.iter().map(|(_, build)| build).find(|build| build.id.as_ref() == Some(&input.id));
+        Ok(codebuild::StartBuildOutput { build: build.cloned() })
     };
     codebuild::BatchGetBuilds => codebuild::BatchGetBuildsOutput, "codebuild:BatchGetBuilds": |m, _, input| {
         let known = m.builds.iter().map(|(_, build)| build).filter(|b| b.id.as_ref() == input.ids.first());

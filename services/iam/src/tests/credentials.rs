@@ -162,6 +162,7 @@ async fn containers_fetch_credentials_from_their_own_address_only() {
     setup.call("root", "CreateRole", role).await.unwrap();
     let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
     let grant = |last| Grant {
+        through: None,
         service: "ecs-tasks.amazonaws.com",
         role_arn: iam_arn("role/tasks"),
         session: "t1".into(),
