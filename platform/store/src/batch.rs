@@ -14,6 +14,8 @@ pub struct Batch {
     pub(crate) ops: Vec<Op>,
     /// The first thing that could not be encoded: the commit fails with it.
     pub(crate) refused: Option<Error>,
+    /// See [`Batch::patient`].
+    pub(crate) patient: bool,
 }
 
 /// What a commit tells.
@@ -39,11 +41,13 @@ pub(crate) enum Op {
         format: u32,
         body: String,
         index: Option<Vec<(&'static str, String)>>,
+        listed: &'static [usize],
     },
     Delete {
         kind: &'static str,
         key: Key,
         indexed: bool,
+        listed: &'static [usize],
     },
     Append {
         kind: &'static str,
@@ -56,6 +60,8 @@ pub(crate) enum Op {
     Truncate {
         kind: &'static str,
         key: Key,
+        /// The last event that goes; none: all, and the stream with them.
+        through: Option<u64>,
     },
     Lease {
         kind: &'static str,
@@ -125,6 +131,7 @@ impl Batch {
         self.expects.extend(other.expects);
         self.ops.extend(other.ops);
         self.refused = self.refused.or(other.refused);
+        self.patient &= other.patient;
         self
     }
 
@@ -162,7 +169,8 @@ impl Batch {
             if let Some((name, _)) = undeclared {
                 self.refuse(Error::Refused(format!("{}: index {name} is not declared", R::TABLE)));
             }
-            self.push(Op::Put { kind: R::TABLE, key: key.clone(), format: R::VERSION, body, index });
+            let (kind, format, listed) = (R::TABLE, R::VERSION, R::LISTED);
+            self.push(Op::Put { kind, key: key.clone(), format, body, index, listed });
         }
         self
     }
@@ -179,7 +187,8 @@ impl Batch {
 
     /// Removes a row; a missing one is fine.
     pub fn delete<R: Record>(mut self, key: &Key) -> Self {
-        self.push(Op::Delete { kind: R::TABLE, key: key.clone(), indexed: !R::INDEXES.is_empty() });
+        let (kind, indexed, listed) = (R::TABLE, !R::INDEXES.is_empty(), R::LISTED);
+        self.push(Op::Delete { kind, key: key.clone(), indexed, listed });
         self
     }
 
@@ -202,7 +211,20 @@ impl Batch {
 
     /// Removes a stream with its events.
     pub fn truncate<E: Record>(mut self, key: &Key) -> Self {
-        self.push(Op::Truncate { kind: E::TABLE, key: key.clone() });
+        self.push(Op::Truncate { kind: E::TABLE, key: key.clone(), through: None });
+        self
+    }
+
+    /// Removes the events of a stream up to this number; the stream goes on behind those that stay.
+    pub fn trim<E: Record>(mut self, key: &Key, through: u64) -> Self {
+        self.push(Op::Truncate { kind: E::TABLE, key: key.clone(), through: Some(through) });
+        self
+    }
+
+    /// What it does may wait for the next commit, at most [`limits::PATIENCE`]: for what only saves work after a
+    /// crash, as a cursor does whose messages may be heard twice. It is durable when its commit answers, as any.
+    pub fn patient(mut self) -> Self {
+        self.patient = true;
         self
     }
 

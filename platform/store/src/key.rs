@@ -63,6 +63,15 @@ impl Key {
         parts
     }
 
+    /// The bytes of its first parts, so many; none if it has fewer.
+    pub(crate) fn head(&self, parts: usize) -> Option<&[u8]> {
+        let mut rest = &self.0[..];
+        for _ in 0..parts {
+            rest = take(rest)?.1;
+        }
+        Some(&self.0[..self.0.len() - rest.len()])
+    }
+
     /// The text part at an index: 0 is the account, 1 the region. Empty when there is none.
     pub fn part(&self, index: usize) -> String {
         match self.parts().into_iter().nth(index) {
@@ -152,7 +161,7 @@ impl fmt::Debug for Key {
 
 /// Keys that begin alike: a [`Key`], or [`Key::starting`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prefix(Vec<u8>);
+pub struct Prefix(pub(crate) Vec<u8>);
 
 impl From<&Key> for Prefix {
     fn from(key: &Key) -> Self {
@@ -173,6 +182,16 @@ impl From<&Prefix> for Prefix {
 }
 
 impl Prefix {
+    /// How many whole parts it has; none if it ends within one.
+    pub(crate) fn depth(&self) -> Option<usize> {
+        let (mut depth, mut rest) = (0, &self.0[..]);
+        while !rest.is_empty() {
+            rest = take(rest)?.1;
+            depth += 1;
+        }
+        Some(depth)
+    }
+
     /// First key at or after the prefix, and the first behind all that begin with it.
     pub(crate) fn range(&self) -> (Vec<u8>, Vec<u8>) {
         let mut end = self.0.clone();

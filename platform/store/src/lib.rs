@@ -42,6 +42,6 @@ pub use page::{BadToken, PageToken};
 pub use record::{Record, Row};
 pub use remember::{Forget, Remembered};
 pub use seal::{SealError, Sealed, Sealer};
-pub use store::{Options, Store};
+pub use store::{Counts, Options, Store};
 pub use stream::Appended;
 pub use timer::Timer;

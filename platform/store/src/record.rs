@@ -13,6 +13,9 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VERSION: u32 = 1;
     /// Names of the secondary indexes.
     const INDEXES: &'static [&'static str] = &[];
+    /// How many parts the prefixes have under which many rows are listed by their creation: those lists are seeks,
+    /// however many rows there are beside them. Rows written before a number was added here are not in its lists.
+    const LISTED: &'static [usize] = &[];
 
     /// Reads a body of an earlier version.
     fn migrate(from: u32, _body: Value) -> std::result::Result<Self, String> {

@@ -15,6 +15,11 @@ fn rows<R: Record>(columns: Vec<Columns>) -> Result<Vec<Row<R>>> {
     columns.into_iter().map(row).collect()
 }
 
+/// Whether the store keeps the list of this prefix.
+fn listed<R: Record>(prefix: &Prefix) -> bool {
+    !R::LISTED.is_empty() && prefix.depth().is_some_and(|depth| R::LISTED.contains(&depth))
+}
+
 pub(crate) fn page(limit: usize) -> i64 {
     limit.min(limits::PAGE) as i64
 }
@@ -65,7 +70,12 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Row<R>>> {
-        let (start, end) = prefix.into().range();
+        let prefix = prefix.into();
+        if listed::<R>(&prefix) {
+            let query = sqlx::query_as(sql::LISTED_BY_SEQ).bind(R::TABLE).bind(prefix.0).bind(signed(after));
+            return rows(query.bind(page(limit)).fetch_all(self.reader()?).await?);
+        }
+        let (start, end) = prefix.range();
         let query = sqlx::query_as(sql::LIST_BY_SEQ).bind(R::TABLE).bind(start).bind(end).bind(signed(after));
         rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
     }
@@ -77,8 +87,13 @@ impl Store {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Row<R>>> {
-        let (start, end) = prefix.into().range();
+        let prefix = prefix.into();
         let before = signed(before.unwrap_or(u64::MAX));
+        if listed::<R>(&prefix) {
+            let query = sqlx::query_as(sql::LISTED_NEWEST).bind(R::TABLE).bind(prefix.0).bind(before);
+            return rows(query.bind(page(limit)).fetch_all(self.reader()?).await?);
+        }
+        let (start, end) = prefix.range();
         let query = sqlx::query_as(sql::LIST_NEWEST).bind(R::TABLE).bind(start).bind(end).bind(before);
         rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
     }

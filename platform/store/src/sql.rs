@@ -1,14 +1,26 @@
 //! Every statement. All but `PRAGMA`s and the savepoints are plain enough for PostgreSQL.
 
+pub const BEGIN: &str = "BEGIN IMMEDIATE";
+pub const COMMIT: &str = "COMMIT";
+pub const ROLLBACK: &str = "ROLLBACK";
+pub const SAVEPOINT: &str = "SAVEPOINT batch";
+pub const UNDO: &str = "ROLLBACK TO batch";
+pub const RELEASE: &str = "RELEASE batch";
+
 pub const SEQUENCE: &str = "SELECT value FROM sequence WHERE one = 1";
 pub const SET_SEQUENCE: &str = "UPDATE sequence SET value = ?1 WHERE one = 1";
 
 pub const ROW_VERSION: &str = "SELECT version, created FROM record WHERE kind = ?1 AND key = ?2";
-pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, body) VALUES (?1, ?2, ?3, ?3, ?4, ?5) \
-     ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, format = excluded.format, body = excluded.body";
+/// Rows follow, then [`PUT_END`].
+pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, body) ";
+pub const PUT_END: &str = " ON CONFLICT (kind, key) DO UPDATE \
+     SET version = excluded.version, format = excluded.format, body = excluded.body RETURNING created";
 pub const DELETE: &str = "DELETE FROM record WHERE kind = ?1 AND key = ?2";
 pub const INDEX: &str = "INSERT INTO record_index (kind, name, value, key) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT DO NOTHING";
+pub const LIST_ADD: &str = "INSERT INTO record_list (kind, parent, created, key) VALUES (?1, ?2, ?3, ?4)";
+pub const LIST_DROP: &str = "DELETE FROM record_list WHERE kind = ?1 AND parent = ?2 \
+     AND created = (SELECT created FROM record WHERE kind = ?1 AND key = ?3)";
 pub const UNINDEX: &str = "DELETE FROM record_index WHERE kind = ?1 AND key = ?2";
 
 pub const GET: &str = "SELECT key, created, version, format, body FROM record WHERE kind = ?1 AND key = ?2";
@@ -20,6 +32,12 @@ pub const LIST_BY_SEQ: &str = "SELECT key, created, version, format, body FROM r
      WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created > ?4 ORDER BY created LIMIT ?5";
 pub const LIST_NEWEST: &str = "SELECT key, created, version, format, body FROM record \
      WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created < ?4 ORDER BY created DESC LIMIT ?5";
+pub const LISTED_BY_SEQ: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_list l \
+     JOIN record r ON r.kind = l.kind AND r.key = l.key \
+     WHERE l.kind = ?1 AND l.parent = ?2 AND l.created > ?3 ORDER BY l.created LIMIT ?4";
+pub const LISTED_NEWEST: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_list l \
+     JOIN record r ON r.kind = l.kind AND r.key = l.key \
+     WHERE l.kind = ?1 AND l.parent = ?2 AND l.created < ?3 ORDER BY l.created DESC LIMIT ?4";
 pub const COUNT: &str = "SELECT count(*) FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3";
 pub const FIND: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_index i \
      JOIN record r ON r.kind = i.kind AND r.key = i.key \
@@ -27,13 +45,19 @@ pub const FIND: &str = "SELECT r.key, r.created, r.version, r.format, r.body FRO
      ORDER BY r.created LIMIT ?7";
 
 pub const STREAM: &str = "SELECT seq, epoch FROM stream WHERE kind = ?1 AND key = ?2";
+/// Head and epoch of a stream, and the epoch of its lease.
+pub const OWNED_STREAM: &str = "SELECT \
+     coalesce((SELECT seq FROM stream WHERE kind = ?1 AND key = ?2), 0), \
+     coalesce((SELECT epoch FROM stream WHERE kind = ?1 AND key = ?2), 0), \
+     coalesce((SELECT epoch FROM lease WHERE kind = ?1 AND key = ?2), 0)";
 pub const SET_STREAM: &str = "INSERT INTO stream (kind, key, seq, epoch) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch";
-pub const APPEND: &str =
-    "INSERT INTO event (kind, key, seq, epoch, format, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// Rows follow.
+pub const APPEND: &str = "INSERT INTO event (kind, key, seq, epoch, format, body) ";
 pub const EVENTS: &str = "SELECT seq, epoch, format, body FROM event \
      WHERE kind = ?1 AND key = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
 pub const DROP_EVENTS: &str = "DELETE FROM event WHERE kind = ?1 AND key = ?2";
+pub const TRIM_EVENTS: &str = "DELETE FROM event WHERE kind = ?1 AND key = ?2 AND seq <= ?3";
 pub const DROP_STREAM: &str = "DELETE FROM stream WHERE kind = ?1 AND key = ?2";
 
 pub const LEASE: &str = "SELECT owner, epoch, until FROM lease WHERE kind = ?1 AND key = ?2";
@@ -47,7 +71,8 @@ pub const DUE: &str =
     "SELECT key, at, body FROM timer WHERE kind = ?1 AND at <= ?2 ORDER BY at, key LIMIT ?3";
 pub const NEXT_DUE: &str = "SELECT min(at) FROM timer WHERE kind = ?1";
 
-pub const PUBLISH: &str = "INSERT INTO outbox (topic, seq, body) VALUES (?1, ?2, ?3)";
+/// Rows follow.
+pub const PUBLISH: &str = "INSERT INTO outbox (topic, seq, body) ";
 pub const MESSAGES: &str = "SELECT seq, body FROM outbox WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 pub const CURSOR: &str = "SELECT cursor FROM consumer WHERE topic = ?1 AND name = ?2";
 pub const SET_CURSOR: &str = "INSERT INTO consumer (topic, name, cursor) VALUES (?1, ?2, ?3) \

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
 use crate::wake::Wakes;
-use crate::writer::{Ask, Fuse, Writer};
+use crate::writer::{Ask, Counters, Fuse, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -29,6 +29,15 @@ pub struct Options {
     pub stop_after: Option<u64>,
 }
 
+/// See [`Store::counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Batches that were done.
+    pub batches: u64,
+    /// Transactions that they shared, each with an fsync.
+    pub commits: u64,
+}
+
 /// The state of one data folder. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -39,6 +48,7 @@ struct Inner {
     readers: SqlitePool,
     wakes: Arc<Wakes>,
     fuse: Fuse,
+    counts: Arc<Counters>,
 }
 
 impl Store {
@@ -59,6 +69,7 @@ impl Store {
         let mut db = base
             .clone()
             .create_if_missing(true)
+            .statement_cache_capacity(limits::STATEMENTS)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .connect()
@@ -75,10 +86,24 @@ impl Store {
         let (sender, asks) = mpsc::channel(limits::QUEUE);
         let wakes = Arc::new(Wakes::default());
         let fuse: Fuse = Arc::new(AtomicU64::new(options.stop_after.unwrap_or(u64::MAX)));
-        let writer =
-            Writer { db, asks, wakes: wakes.clone(), fuse: fuse.clone(), sequence: unsigned(sequence), lock };
+        let counts = Arc::<Counters>::default();
+        let writer = Writer {
+            db,
+            asks,
+            wakes: wakes.clone(),
+            fuse: fuse.clone(),
+            counts: counts.clone(),
+            sequence: unsigned(sequence),
+            lock,
+        };
         tokio::spawn(writer.run());
-        Ok(Self(Arc::new(Inner { dir, asks: sender, readers, wakes, fuse })))
+        Ok(Self(Arc::new(Inner { dir, asks: sender, readers, wakes, fuse, counts })))
+    }
+
+    /// What the writer has done since the store was opened.
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts { batches: read(&self.0.counts.batches), commits: read(&self.0.counts.commits) }
     }
 
     /// The data folder.

@@ -109,6 +109,55 @@ async fn lists_page_by_key_and_by_age() {
     assert_eq!(store.all::<Note>(Key::all()).await.unwrap().len(), 5);
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Leaf(u32);
+
+impl Record for Leaf {
+    const TABLE: &'static str = "test.leaf";
+    const LISTED: &'static [usize] = &[2, 3];
+}
+
+#[tokio::test]
+async fn kept_lists_say_what_a_scan_says() {
+    let (_dir, store) = fresh().await;
+    let leaf = |branch: &str, n: u32| Key::new("1", "r").text(branch).number(n.into());
+    // More than one statement's worth, written twice, some of it removed and made anew.
+    let all =
+        (0..100).fold(Batch::new(), |batch, n| batch.put(&leaf(["a", "b"][n as usize % 2], n), &Leaf(n)));
+    store.commit(all.clone()).await.unwrap();
+    store.commit(all).await.unwrap();
+    let gone =
+        (0..10).fold(Batch::new(), |batch, n| batch.delete::<Leaf>(&leaf(["a", "b"][n as usize % 2], n)));
+    store.commit(gone).await.unwrap();
+    store.commit(Batch::new().put(&leaf("a", 4), &Leaf(4))).await.unwrap();
+
+    let numbers = |rows: Vec<Row<Leaf>>| rows.iter().map(|row| row.value.0).collect::<Vec<_>>();
+    let mut expected: Vec<u32> = (10..100).chain([4]).collect();
+    assert_eq!(numbers(store.list_by_seq(Key::new("1", "r"), 0, 1000).await.unwrap()), expected);
+    // A prefix whose list is not kept is scanned for.
+    assert_eq!(numbers(store.list_by_seq(Key::all(), 0, 1000).await.unwrap()), expected);
+    expected.retain(|n| n % 2 == 0);
+    expected.reverse();
+    let branch = Key::new("1", "r").text("a");
+    let first = store.list_newest::<Leaf>(&branch, None, 7).await.unwrap();
+    let before = first.last().unwrap().created;
+    // What comes meanwhile does not move the next page.
+    store.commit(Batch::new().put(&leaf("a", 1000), &Leaf(1000))).await.unwrap();
+    let rest = store.list_newest::<Leaf>(&branch, Some(before), 1000).await.unwrap();
+    assert_eq!([numbers(first), numbers(rest)].concat(), expected);
+}
+
+#[tokio::test]
+async fn a_patient_batch_shares_a_commit_or_has_its_own() {
+    let (_dir, store) = fresh().await;
+    let patient = |name: &str| store.commit(Batch::new().put(&key(name), &note(name)).patient());
+    let quick = store.commit(Batch::new().put(&key("q"), &note("q")));
+    let (a, b, q) = tokio::join!(patient("a"), patient("b"), quick);
+    assert!(a.unwrap().seq < b.unwrap().seq && q.is_ok());
+    patient("c").await.unwrap();
+    assert_eq!(texts(&store.list_by_seq(Key::new("1", "r"), 0, 9).await.unwrap()), ["a", "b", "q", "c"]);
+}
+
 #[tokio::test]
 async fn indexes_follow_the_record() {
     let (_dir, store) = fresh().await;

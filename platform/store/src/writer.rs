@@ -3,9 +3,10 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Executor};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::apply::{apply, signed, unsigned};
 use crate::wake::Wakes;
@@ -22,11 +23,19 @@ pub(crate) enum Ask {
 /// A test's crash: how many more batches are committed before the writer stops; `u64::MAX`: never.
 pub(crate) type Fuse = Arc<AtomicU64>;
 
+/// What [`crate::Counts`] tells.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub batches: AtomicU64,
+    pub commits: AtomicU64,
+}
+
 pub(crate) struct Writer {
     pub db: SqliteConnection,
     pub asks: mpsc::Receiver<Ask>,
     pub wakes: Arc<Wakes>,
     pub fuse: Fuse,
+    pub counts: Arc<Counters>,
     pub sequence: u64,
     /// Held for as long as the writer may write.
     pub lock: File,
@@ -40,15 +49,22 @@ impl Writer {
         let mut closing = None;
         while closing.is_none() {
             let Some(first) = self.asks.recv().await else { break };
-            let mut group = Vec::new();
+            let mut group: Vec<Waiting> = Vec::new();
             let mut ask = Some(first);
+            let patience = Instant::now() + limits::PATIENCE;
             while let Some(next) = ask {
                 match next {
                     Ask::Commit(batch, answer) => group.push((batch, answer)),
                     Ask::Close(answer) => closing = Some(answer),
                 }
-                let full = group.len() >= self.room() || closing.is_some();
-                ask = if full { None } else { self.asks.try_recv().ok() };
+                let room = self.room();
+                ask = match group.len() >= room || closing.is_some() {
+                    true => None,
+                    false if group.iter().all(|(batch, _)| batch.patient) => {
+                        timeout_at(patience, self.asks.recv()).await.ok().flatten()
+                    }
+                    false => self.asks.try_recv().ok(),
+                };
             }
             self.commit(group).await;
         }
@@ -107,19 +123,29 @@ impl Writer {
     }
 
     async fn transaction(&mut self, group: &[Waiting]) -> Result<Vec<Result<Committed>>> {
-        self.db.execute("BEGIN IMMEDIATE").await?;
+        self.execute(sql::BEGIN).await?;
         let mut results = Vec::with_capacity(group.len());
         for (batch, _) in group {
-            results.push(self.savepoint(batch).await?);
+            // One that is alone needs no savepoint: the transaction is its own.
+            results.push(self.attempt(batch, group.len() > 1).await?);
+        }
+        if results.iter().all(Result::is_err) {
+            self.execute(sql::ROLLBACK).await?;
+            return Ok(results);
         }
         sqlx::query(sql::SET_SEQUENCE).bind(signed(self.sequence)).execute(&mut self.db).await?;
-        self.db.execute("COMMIT").await?;
+        self.execute(sql::COMMIT).await?;
+        let done = results.iter().filter(|result| result.is_ok()).count();
+        self.counts.batches.fetch_add(done as u64, Ordering::Relaxed);
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
 
     /// The outer error fails the whole group: the database itself is in trouble.
-    async fn savepoint(&mut self, batch: &Batch) -> Result<Result<Committed>> {
-        self.db.execute("SAVEPOINT batch").await?;
+    async fn attempt(&mut self, batch: &Batch, shared: bool) -> Result<Result<Committed>> {
+        if shared {
+            self.execute(sql::SAVEPOINT).await?;
+        }
         let before = self.sequence;
         let applied = apply(&mut self.db, batch, &mut self.sequence).await;
         if let Err(error) = applied {
@@ -127,17 +153,26 @@ impl Writer {
                 return Err(error);
             }
             self.sequence = before;
-            self.db.execute("ROLLBACK TO batch").await?;
-            self.db.execute("RELEASE batch").await?;
+            if shared {
+                self.execute(sql::UNDO).await?;
+                self.execute(sql::RELEASE).await?;
+            }
             return Ok(Err(error));
         }
-        self.db.execute("RELEASE batch").await?;
+        if shared {
+            self.execute(sql::RELEASE).await?;
+        }
         Ok(Ok(Committed { seq: self.sequence }))
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<()> {
+        sqlx::query(statement).execute(&mut self.db).await?;
+        Ok(())
     }
 
     async fn recover(&mut self) {
         // Fails when SQLite has rolled back by itself, which is as good.
-        let _ = self.db.execute("ROLLBACK").await;
+        let _ = self.execute(sql::ROLLBACK).await;
         if let Ok(value) = sqlx::query_scalar::<_, i64>(sql::SEQUENCE).fetch_one(&mut self.db).await {
             self.sequence = unsigned(value);
         }
