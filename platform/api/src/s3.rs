@@ -55,6 +55,16 @@ pub struct HeadObject {
     pub version_id: Option<String>,
 }
 
+/// Deletes an object: `s3:DeleteObject`. In a bucket with versions it goes under a delete marker. One that is not
+/// there is deleted already.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteObject {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key.
+    pub key: String,
+}
+
 /// Writes an object, whole or not at all: `s3:PutObject`.
 pub struct PutObject {
     /// The bucket's name.
@@ -71,6 +81,15 @@ pub struct PutObject {
     pub metadata: BTreeMap<String, String>,
     /// A canned ACL; setting one needs `s3:PutObjectAcl` as well.
     pub acl: Option<String>,
+}
+
+/// [`PutObject`] by a caller that may be killed and call again: with the same token, within two days, it puts nothing
+/// more and answers what it answered.
+pub struct PutObjectOnce {
+    /// What the object is put for; another object has another token.
+    pub token: String,
+    /// The object.
+    pub put: PutObject,
 }
 
 /// What was written.
@@ -92,4 +111,4 @@ macro_rules! operation {
     )*};
 }
 
-operation!(GetObject => GetObjectOutput, HeadObject => Object, PutObject => PutObjectOutput);
+operation!(DeleteObject => (), GetObject => GetObjectOutput, HeadObject => Object, PutObject => PutObjectOutput, PutObjectOnce => PutObjectOutput);

@@ -23,7 +23,7 @@ mod work;
 
 use std::sync::Arc;
 
-use api::s3::{GetObject, HeadObject, PutObject};
+use api::s3::{DeleteObject, GetObject, HeadObject, PutObject, PutObjectOnce};
 use blobs::Blobs;
 use kernel::{Clock, Entropy, Ops};
 use store::Store;
@@ -53,6 +53,8 @@ impl S3 {
         ops.internal::<GetObject, _>(self);
         ops.internal::<HeadObject, _>(self);
         ops.internal::<PutObject, _>(self);
+        ops.internal::<PutObjectOnce, _>(self);
+        ops.internal::<DeleteObject, _>(self);
     }
 
     /// What it serves over the network. It claims whatever no other face does: it stands last.

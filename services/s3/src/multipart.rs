@@ -129,7 +129,8 @@ impl S3 {
         let unused = unused.map(|row| row.value.piece.clone()).collect();
         let also = self.garbage(Batch::new().remove(&upload), unused);
         let also = rows.iter().fold(also, |batch, row| batch.remove(row));
-        let put = Put { bucket: name, key, content, conditions, reason: "CompleteMultipartUpload", also };
+        let reason = "CompleteMultipartUpload";
+        let put = Put { bucket: name, key, content, conditions, reason, also, remember: None };
         self.put_version(cx, put).await.map_err(|error| match error {
             // The upload itself moved on: it was completed, aborted, or a part came late.
             Error::Store(inner) if inner.is_conflict() => Error::NoSuchUpload,

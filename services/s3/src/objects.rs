@@ -1,5 +1,6 @@
 //! Versions of objects: found, put, deleted.
 use kernel::{Cx, Timestamp, ids};
+use serde_json::json;
 use store::{Batch, Key, Row};
 
 use crate::conditions::Conditions;
@@ -41,6 +42,8 @@ pub struct Put<'a> {
     pub reason: &'static str,
     /// What the same commit does besides.
     pub also: Batch,
+    /// Under which key, and for which parameters, the answer is remembered.
+    pub remember: Option<(Key, String)>,
 }
 
 /// What a deletion did.
@@ -121,7 +124,15 @@ impl S3 {
         let batch = self.created(cx, batch, bucket, &version, put.reason);
         let versioned = bucket.versioning != Versioning::Never;
         let content = put.content.clone();
-        Ok((batch, Found { version: Version { content: None, ..version }, content, versioned }))
+        let found = Found { version: Version { content: None, ..version }, content, versioned };
+        let batch = match &put.remember {
+            Some((key, fingerprint)) => {
+                let answer = json!({ "eTag": found.content.e_tag, "versionId": found.version.id });
+                batch.remember(key, fingerprint, &answer, self.clock.now())
+            }
+            None => batch,
+        };
+        Ok((batch, found))
     }
 
     fn next_version(&self, bucket: &Bucket, key: &str, content: Option<Content>) -> Version {

@@ -1,5 +1,7 @@
 //! What other services call in process.
-use api::s3::{GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOutput};
+use api::s3::{
+    DeleteObject, GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOnce, PutObjectOutput,
+};
 use kernel::{Access, Cx, Fault, Handle, Stream};
 
 use crate::bodies::{Promise, data};
@@ -24,6 +26,40 @@ impl S3 {
             Some(id) => access.when("s3:VersionId", id),
             None => access,
         }])
+    }
+}
+
+impl S3 {
+    async fn put_object(
+        &self,
+        cx: &Cx,
+        input: PutObject,
+        remember: Option<(store::Key, String)>,
+    ) -> Result<PutObjectOutput, Fault> {
+        let PutObject { bucket, key, body, content_type, headers, metadata, acl } = input;
+        self.bucket(&bucket).await?.value.check_acl(acl.as_deref())?;
+        let written = self.bodies.write(data(body.into_body()), limits::PUT, &Promise::default()).await?;
+        let content = Content {
+            size: written.piece.size,
+            e_tag: written.md5,
+            pieces: vec![written.piece],
+            content_type,
+            headers,
+            metadata,
+            ..Content::default()
+        };
+        let conditions = &Conditions::default();
+        let put = Put {
+            bucket: &bucket,
+            key: &key,
+            content,
+            conditions,
+            reason: "PutObject",
+            also: Default::default(),
+            remember,
+        };
+        let found = self.put_version(cx, put).await?;
+        Ok(PutObjectOutput { e_tag: format!("\"{}\"", found.content.e_tag), version_id: found.version.id })
     }
 }
 
@@ -70,6 +106,18 @@ impl Handle<HeadObject> for S3 {
     }
 }
 
+impl Handle<DeleteObject> for S3 {
+    async fn access(&self, cx: &Cx, input: &DeleteObject) -> Result<Vec<Access>, Fault> {
+        let bucket = self.bucket(&input.bucket).await?.value;
+        Ok(vec![bucket.object_access(cx, "s3:DeleteObject", &input.key)])
+    }
+
+    async fn handle(&self, cx: &Cx, input: DeleteObject) -> Result<(), Fault> {
+        self.delete(cx, &input.bucket, &input.key, None).await?;
+        Ok(())
+    }
+}
+
 impl Handle<PutObject> for S3 {
     async fn access(&self, cx: &Cx, input: &PutObject) -> Result<Vec<Access>, Fault> {
         let bucket = self.bucket(&input.bucket).await?.value;
@@ -77,29 +125,25 @@ impl Handle<PutObject> for S3 {
     }
 
     async fn handle(&self, cx: &Cx, input: PutObject) -> Result<PutObjectOutput, Fault> {
-        let PutObject { bucket, key, body, content_type, headers, metadata, acl } = input;
-        self.bucket(&bucket).await?.value.check_acl(acl.as_deref())?;
-        let written = self.bodies.write(data(body.into_body()), limits::PUT, &Promise::default()).await?;
-        let content = Content {
-            size: written.piece.size,
-            e_tag: written.md5,
-            pieces: vec![written.piece],
-            content_type,
-            headers,
-            metadata,
-            ..Content::default()
-        };
-        let conditions = &Conditions::default();
-        let put = Put {
-            bucket: &bucket,
-            key: &key,
-            content,
-            conditions,
-            reason: "PutObject",
-            also: Default::default(),
-        };
-        let found = self.put_version(cx, put).await?;
-        let version_id = found.version.id.clone();
-        Ok(PutObjectOutput { e_tag: format!("\"{}\"", found.content.e_tag), version_id })
+        self.put_object(cx, input, None).await
+    }
+}
+
+impl Handle<PutObjectOnce> for S3 {
+    async fn access(&self, cx: &Cx, input: &PutObjectOnce) -> Result<Vec<Access>, Fault> {
+        Handle::<PutObject>::access(self, cx, &input.put).await
+    }
+
+    async fn handle(&self, cx: &Cx, input: PutObjectOnce) -> Result<PutObjectOutput, Fault> {
+        let PutObjectOnce { token, put } = input;
+        let key = store::Key::new(cx.account(), "").text("PutObjectOnce").text(token);
+        let fingerprint = format!("{}/{}", put.bucket, put.key);
+        let before = self.store.recall(&key, &fingerprint).await.map_err(Error::from)?;
+        if let Some(answer) = before {
+            let text = |name: &str| answer[name].as_str().map(str::to_owned);
+            let e_tag = format!("\"{}\"", text("eTag").unwrap_or_default());
+            return Ok(PutObjectOutput { e_tag, version_id: text("versionId") });
+        }
+        self.put_object(cx, put, Some((key, fingerprint))).await
     }
 }

@@ -169,6 +169,7 @@ impl Adapter {
             conditions: &conditions,
             reason: "PutObject",
             also: Default::default(),
+            remember: None,
         };
         let found = self.0.put_version(cx, put).await?;
         let mut output = PutObjectOutput {
@@ -278,6 +279,7 @@ impl Adapter {
             conditions: &Conditions::default(),
             reason: "CopyObject",
             also: Default::default(),
+            remember: None,
         };
         let found = self.0.put_version(cx, put).await?;
         let mut result = CopyObjectResult {
