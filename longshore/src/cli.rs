@@ -24,6 +24,8 @@ pub enum Command {
     Doctor(Up),
     /// Follows a pipeline's execution: stages, actions, times, the log of the running build.
     Watch(Watch),
+    /// Checks, while no server runs on it, whether a data folder's logs of events add up to what it shows.
+    Check(Data),
     /// The data plane, started by `up`: load balancers, health checks, DNS.
     Edge(Edge),
     /// Runs a build inside its container, started by `up`.

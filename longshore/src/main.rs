@@ -1,5 +1,6 @@
 //! AWS CodePipeline that you own: the binary. See docs/ARCHITECTURE.md.
 
+mod check;
 mod cli;
 mod client;
 mod doctor;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
 fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
     match command {
         Command::Up(options) => runtime()?.block_on(up::run(*options)),
+        Command::Check(options) => runtime()?.block_on(check::run(&options)),
         Command::Down(options) => runtime()?.block_on(down::run(&options)),
         Command::Edge(options) => edge(&options),
         Command::Agent(options) => Ok(codebuild::agent::run(&options.args)),

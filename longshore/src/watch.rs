@@ -24,7 +24,7 @@ pub async fn run(options: &Watch) -> Result<ExitCode, Exit> {
         View { client, pipeline: options.pipeline.clone(), shown: HashMap::new(), logs: BTreeMap::new() };
     let id = view.latest().await?;
     println!("{} {id}", options.pipeline);
-    let mut waiting = String::new();
+    let mut waiting = Vec::new();
     loop {
         let execution = view
             .call(
@@ -43,11 +43,9 @@ pub async fn run(options: &Watch) -> Result<ExitCode, Exit> {
                 ExitCode::SUCCESS
             });
         }
-        // Why it waits: a lock, a transition, an approval, the action that runs.
-        if summary != waiting {
-            println!("  {summary}");
-            waiting = summary.to_owned();
-        }
+        let waits = view.waits(&id).await?;
+        waits.iter().filter(|wait| !waiting.contains(*wait)).for_each(|wait| println!("  {wait}"));
+        waiting = waits;
         tokio::time::sleep(ASK).await;
     }
 }
@@ -72,6 +70,18 @@ impl View {
             .await?;
         let id = list["pipelineExecutionSummaries"][0]["pipelineExecutionId"].as_str();
         id.map(str::to_owned).ok_or_else(|| Exit::failed(format!("{} has no execution yet", self.pipeline)))
+    }
+
+    /// Why it waits, in sentences: a lock, a transition, an approval, the action that runs.
+    async fn waits(&self, id: &str) -> Result<Vec<String>, Exit> {
+        let input = json!({"name": self.pipeline, "pipelineExecutionId": id});
+        let answer = self.client.call(&api::longshore::SERVICE, "GetPipelineWaits", input).await?;
+        let waits = answer["waits"].as_array().into_iter().flatten();
+        let sentence = |wait: &Value| match wait["thenEnds"].as_str() {
+            Some(ending) => format!("{ending}; {}", text(&wait["message"])),
+            None => text(&wait["message"]).to_owned(),
+        };
+        Ok(waits.map(sentence).collect())
     }
 
     /// Shows what has changed since the last look, oldest first, and the new log lines of builds.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, io::Write as _};
 
-/// Longshore's crate name, botocore's folder, the name in IAM actions and ARNs.
+/// Longshore's crate name, botocore's folder, the name in IAM actions and ARNs. No folder: the model is our own, and
+/// complete enough for botocore to load.
 pub const SERVICES: &[(&str, &str, &str)] = &[
     ("acm", "acm", "acm"),
     ("cloudwatch", "cloudwatch", "cloudwatch"),
@@ -23,6 +24,7 @@ pub const SERVICES: &[(&str, &str, &str)] = &[
     ("events", "events", "events"),
     ("iam", "iam", "iam"),
     ("logs", "logs", "logs"),
+    ("longshore", "", "codepipeline"),
     ("route53", "route53", "route53"),
     ("sts", "sts", "sts"),
 ];

@@ -139,6 +139,7 @@ impl Plane {
         workers.extend(codebuild.workers(&ops));
         workers.extend(codepipeline.workers(&ops));
         workers.push(codepipeline.post(&ops, config.topics()?, outside));
+        workers.push(codepipeline.retention(&ops, config.pipeline_history.keep()?));
 
         // The first that claims a request serves it; S3 takes what is left.
         let faces: Vec<Arc<dyn Face>> =

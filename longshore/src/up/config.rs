@@ -21,6 +21,8 @@ pub struct Config {
     pub lambda: Lambda,
     /// The HTTP endpoint that stands for an SNS topic, by the topic's ARN.
     pub sns_topics: BTreeMap<String, String>,
+    /// How long the past of pipelines is kept.
+    pub pipeline_history: History,
 }
 
 /// The functions that Invoke Lambda actions may call.
@@ -47,6 +49,34 @@ impl Lambda {
             Ok((name.clone(), codepipeline::Function::at(&function.url).map_err(wrong)?))
         };
         self.functions.iter().map(function).collect()
+    }
+}
+
+/// How long the past of pipelines is kept, in days.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct History {
+    /// Executions, their actions and events: AWS's 12 months unless it is given.
+    pub executions: Option<u32>,
+    /// The artifacts of executions: as long as these unless it is given.
+    pub artifacts: Option<u32>,
+}
+
+impl History {
+    /// As CodePipeline takes it.
+    pub fn keep(&self) -> Result<codepipeline::Keep, Exit> {
+        let wrong = |what: &str| Exit::configuration(format!("pipeline-history: {what}"));
+        let days = |days: u32| std::time::Duration::from_secs(u64::from(days) * 24 * 3600);
+        let default = codepipeline::Keep::default();
+        let executions = self.executions.map_or(default.executions, days);
+        let artifacts = self.artifacts.map_or(executions, days);
+        if self.executions == Some(0) || self.artifacts == Some(0) {
+            return Err(wrong("executions and artifacts are kept for one day at least"));
+        }
+        if artifacts > executions {
+            return Err(wrong("artifacts cannot be kept for longer than executions"));
+        }
+        Ok(codepipeline::Keep { executions, artifacts })
     }
 }
 

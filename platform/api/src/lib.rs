@@ -27,6 +27,7 @@ pub static SERVICES: &[&kernel::schema::Service] = &[
     &events::SERVICE,
     &iam::SERVICE,
     &logs::SERVICE,
+    &longshore::SERVICE,
     &route53::SERVICE,
     &sts::SERVICE,
 ];

@@ -13,7 +13,7 @@ use tokio::sync::Mutex as Turn;
 
 use crate::Deps;
 use crate::actions::lambda::Functions;
-use crate::engine::{self, Event, Kind, State};
+use crate::engine::{self, Event, Kind, Millis, State};
 use crate::error::Error;
 use crate::hub::Hub;
 use crate::limits;
@@ -41,12 +41,13 @@ pub struct Desk {
 /// A pipeline in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Number of the last event in the state.
-    seq: u64,
+    /// The engine's state, and the number of the last event in it.
+    pub saved: Saved,
     /// Of the stream's lease.
-    epoch: u64,
-    /// The engine's state.
-    pub state: State,
+    pub(crate) epoch: u64,
+    /// When the timer fires that is set; the distant past when that is not known. One that fires too early does no
+    /// harm, so that it is not moved by every action that starts.
+    timer: Option<Millis>,
     /// The declarations of the state's plans.
     pub definitions: BTreeMap<i32, Declaration>,
 }
@@ -119,8 +120,8 @@ impl Desk {
                 *loaded = Some(self.load(place).await?);
             }
             let Some(before) = loaded.as_ref() else { continue };
-            let Ask { kinds, batch, define, answer } = ask(&before.state)?;
-            if before.seq == 0 && define.is_none() {
+            let Ask { kinds, batch, define, answer } = ask(&before.saved.state)?;
+            if before.saved.seq == 0 && define.is_none() {
                 // Deleted since the caller found it: nothing may be written for it any more.
                 let (account, name) = (place.account.clone(), place.name.clone());
                 return Err(Error::PipelineNotFound { account, name });
@@ -159,32 +160,14 @@ impl Desk {
     ) -> Batch {
         let now = self.now().as_millisecond();
         let mut shown = projection::Rows::new(place, &*self.entropy);
-        let mut events: Vec<Event> = Vec::new();
-        let asked = kinds.into_iter().map(|kind| Event { at: now, cause: cause.map(str::to_owned), kind });
-        for event in asked {
-            loaded.state.apply(&event);
-            shown.after(&loaded.state, &loaded.definitions, &event);
-            events.push(event);
-        }
-        for mut event in engine::decide(&loaded.state, now) {
-            event.cause = cause.map(str::to_owned);
-            loaded.state.apply(&event);
-            shown.after(&loaded.state, &loaded.definitions, &event);
-            events.push(event);
-        }
-        if events.is_empty() && batch.is_empty() {
+        let events = loaded.happen(&mut shown, kinds, now, cause);
+        let batch = loaded.set_timer(place, now, batch);
+        if events.is_empty() {
             return batch;
         }
-        let batch = batch.append(&place.key(), loaded.seq, loaded.epoch, &events);
-        loaded.seq += events.len() as u64;
-        let plans = &loaded.state.plans;
-        loaded.definitions.retain(|version, _| plans.contains_key(version));
-        let saved = Saved { seq: loaded.seq, state: loaded.state.clone() };
-        let batch = shown.into_batch(batch.put(&place.key(), &saved));
-        match loaded.state.deadline().and_then(|at| Timestamp::from_millisecond(at).ok()) {
-            Some(at) => batch.timer(DEADLINE, &place.key(), at, &Alarm { name: place.name.clone() }),
-            None => batch.cancel(DEADLINE, &place.key()),
-        }
+        let batch = batch.append(&place.key(), loaded.saved.seq, loaded.epoch, &events);
+        loaded.saved.seq += events.len() as u64;
+        shown.into_batch(batch.put(&place.key(), &loaded.saved))
     }
 
     /// Starts what is outstanding of a pipeline: after a restart.
@@ -219,20 +202,62 @@ impl Desk {
     }
 
     /// Reads a pipeline and takes its stream over. A pipeline that is being created has nothing yet.
-    async fn load(&self, place: &Place) -> Result<Loaded, Error> {
+    pub(crate) async fn load(&self, place: &Place) -> Result<Loaded, Error> {
         let key = place.key();
         // One process holds the folder: the lease has to raise the epoch, not to keep others away for a time.
         let now = self.now();
         let lease = self.store.lease(<Event as store::Record>::TABLE, &key, &self.owner, now, now).await;
         let lease = lease?.ok_or(Error::ConcurrentModification)?;
         let saved = self.store.get::<Saved>(&key).await?;
-        let Saved { seq, state } = saved.map(|row| row.value).unwrap_or_default();
+        let saved = saved.map(|row| row.value).unwrap_or_default();
         let mut definitions = BTreeMap::new();
-        for version in state.plans.keys() {
+        for version in saved.state.plans.keys() {
             if let Some(row) = self.store.get::<Definition>(&place.definition(*version)).await? {
                 definitions.insert(*version, Arc::new(row.value.declaration));
             }
         }
-        Ok(Loaded { seq, epoch: lease.epoch, state, definitions })
+        Ok(Loaded { saved, epoch: lease.epoch, timer: Some(Millis::MIN), definitions })
+    }
+}
+
+impl Loaded {
+    /// Folds in what happened and all that follows; answers the events, and tells `shown` of each.
+    pub(crate) fn happen(
+        &mut self,
+        shown: &mut projection::Rows<'_>,
+        kinds: impl IntoIterator<Item = Kind>,
+        now: Millis,
+        cause: Option<&str>,
+    ) -> Vec<Event> {
+        let Self { saved: Saved { state, .. }, definitions, .. } = self;
+        let mut events = Vec::new();
+        let mut fold = |state: &mut State, mut event: Event| {
+            event.cause = cause.map(str::to_owned);
+            state.apply(&event);
+            shown.after(state, definitions, &event);
+            events.push(event);
+        };
+        kinds.into_iter().for_each(|kind| fold(state, Event { at: now, cause: None, kind }));
+        engine::decide(state, now).into_iter().for_each(|event| fold(state, event));
+        definitions.retain(|version, _| state.plans.contains_key(version));
+        events
+    }
+
+    /// Sees to it that a timer fires at the deadline, or before.
+    fn set_timer(&mut self, place: &Place, now: Millis, batch: Batch) -> Batch {
+        let key = place.key();
+        let ahead = self.timer.filter(|set| *set > now);
+        let deadline = self.saved.state.deadline();
+        match deadline.and_then(|at| Some((at, Timestamp::from_millisecond(at).ok()?))) {
+            Some((at, time)) if ahead.is_none_or(|set| at < set) => {
+                self.timer = Some(at);
+                batch.timer(DEADLINE, &key, time, &Alarm { name: place.name.clone() })
+            }
+            None if ahead.is_none() && self.timer.is_some() => {
+                self.timer = None;
+                batch.cancel(DEADLINE, &key)
+            }
+            _ => batch,
+        }
     }
 }

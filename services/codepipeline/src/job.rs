@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::codepipeline as cp;
 use api::roles::assumed;
-use api::s3::{GetObject, PutObject, PutObjectOutput};
+use api::s3::{GetObject, PutObject, PutObjectOnce, PutObjectOutput};
 use bytes::Bytes;
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
@@ -226,7 +226,13 @@ impl Job {
             metadata: BTreeMap::new(),
             acl: None,
         };
-        Ok(self.cx.call(put).await?)
+        self.put_once(put).await
+    }
+
+    /// Puts an object for this run: once, also where the run is made again.
+    pub async fn put_once(&self, put: PutObject) -> Result<PutObjectOutput, Failed> {
+        let token = format!("{}/{}/{}", self.id(), put.bucket, put.key);
+        Ok(self.cx.call(PutObjectOnce { token, put }).await?)
     }
 
     /// Reads an artifact into a file that goes when it is closed; at most `limit` bytes.

@@ -8,9 +8,12 @@
 //! - `jobs`: actions that somebody outside carries out, and their types.
 //! - `secrets`: sealed where a declaration is stored, masked where it is read.
 //! - `topics`: who is told of approvals.
+//! - `retention`: what is removed of the past; `verify`: whether the log adds up to what is stored.
 //! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
 
 mod actions;
+#[cfg(feature = "bench")]
+mod bench;
 mod catalog;
 mod desk;
 pub mod engine;
@@ -23,6 +26,7 @@ mod notices;
 mod ops;
 mod projection;
 mod records;
+mod retention;
 mod rules;
 mod runs;
 mod scope;
@@ -31,6 +35,7 @@ mod start;
 mod structure;
 mod topics;
 mod variables;
+mod verify;
 mod workers;
 
 #[cfg(test)]
@@ -39,6 +44,7 @@ mod tests;
 use std::sync::Arc;
 
 use api::codepipeline as cp;
+use api::longshore::GetPipelineWaits;
 use kernel::{Clock, Cx, Entropy, Ops};
 use outside::Outside;
 use store::{Row, Sealer, Store};
@@ -46,7 +52,9 @@ use work::Worker;
 
 pub use actions::lambda::{Function, Functions};
 pub use error::Error;
+pub use retention::Keep;
 pub use topics::Topics;
+pub use verify::verify;
 
 use desk::Desk;
 use records::{Pipeline, Place};
@@ -84,6 +92,7 @@ impl CodePipeline {
             .op::<cp::DeletePipeline, _>(self)
             .op::<cp::ListPipelines, _>(self)
             .op::<cp::GetPipelineState, _>(self)
+            .op::<GetPipelineWaits, _>(self)
             .op::<cp::StartPipelineExecution, _>(self)
             .op::<cp::StopPipelineExecution, _>(self)
             .op::<cp::RetryStageExecution, _>(self)
@@ -132,6 +141,12 @@ impl CodePipeline {
     pub fn post(self: &Arc<Self>, ops: &Arc<Ops>, topics: Topics, outside: Outside) -> Arc<dyn Worker> {
         self.desk.attach(ops);
         Arc::new(topics::Post::new(self.desk.clone(), topics, outside))
+    }
+
+    /// The background work that removes what is older than it is to be kept.
+    pub fn retention(self: &Arc<Self>, ops: &Arc<Ops>, keep: Keep) -> Arc<dyn Worker> {
+        self.desk.attach(ops);
+        Arc::new(retention::Retention::new(self.desk.clone(), keep))
     }
 
     /// Ends the actions that run in this process; another takes them up where they are.

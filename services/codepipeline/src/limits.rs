@@ -1,5 +1,11 @@
 //! AWS's quotas of CodePipeline, and our own bounds.
 
+/// Executions and events of a pipeline that one pass of the retention removes.
+pub const RETIRED: usize = 100;
+/// Action rows that one commit of it removes.
+pub const RETIRED_ROWS: usize = 1000;
+/// How often it looks for what is too old.
+pub const RETENTION: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Stages of a pipeline.
 pub const STAGES: usize = 50;
 /// Stages of a pipeline at least.

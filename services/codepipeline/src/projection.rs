@@ -2,13 +2,13 @@
 use std::collections::BTreeMap;
 
 use kernel::Entropy;
-use store::{Batch, Event as Notice};
+use store::{Batch, Event as Notice, Key};
 
 use crate::desk::Declaration;
-use crate::engine::{self, Event, Kind, State};
+use crate::engine::{self, Event, Kind, StageStatus, State};
 use crate::jobs::{self, JobRow};
 use crate::notices;
-use crate::records::{ActionRow, ExecutionRow, Place, RuleRow};
+use crate::records::{ActionRow, ExecutionRow, Place, RuleRow, Succeeded};
 use crate::scope::Scope;
 
 /// Collects over the events of a batch; what a later event says of the same row replaces the earlier.
@@ -19,6 +19,7 @@ pub struct Rows<'a> {
     actions: BTreeMap<String, ActionRow>,
     rules: BTreeMap<String, RuleRow>,
     jobs: BTreeMap<String, JobRow>,
+    succeeded: Vec<(Key, Succeeded)>,
     notices: Vec<Notice>,
 }
 
@@ -26,7 +27,8 @@ impl<'a> Rows<'a> {
     /// None yet.
     pub fn new(place: &'a Place, entropy: &'a dyn Entropy) -> Self {
         let (executions, actions, rules, jobs) = Default::default();
-        Self { place, entropy, executions, actions, rules, jobs, notices: Vec::new() }
+        let (succeeded, notices) = (Vec::new(), Vec::new());
+        Self { place, entropy, executions, actions, rules, jobs, succeeded, notices }
     }
 
     /// Takes what an event changed, from the state right after it: a later one may drop the execution from it.
@@ -49,10 +51,22 @@ impl<'a> Rows<'a> {
         if let Some(rule) = rule {
             self.rules.insert(rule.0.run.id.clone(), rule);
         }
+        if let Kind::StageEnded { execution, stage, status: StageStatus::Succeeded } = &event.kind
+            && let Some(execution) = state.execution(execution)
+        {
+            let key = self.place.succeeded(execution.version, stage).number(execution.number);
+            self.succeeded.push((key, Succeeded { execution: execution.id.clone() }));
+        }
     }
 
     /// All of it, in the batch.
-    pub fn into_batch(self, mut batch: Batch) -> Batch {
+    pub fn into_batch(mut self, batch: Batch) -> Batch {
+        let notices = std::mem::take(&mut self.notices);
+        notices.iter().fold(self.rows(batch), |batch, notice| batch.event(notice))
+    }
+
+    /// The rows alone.
+    pub fn rows(self, mut batch: Batch) -> Batch {
         // In the order in which they were started: lists show the order of creation.
         let mut executions: Vec<ExecutionRow> = self.executions.into_values().collect();
         executions.sort_by_key(|row| row.execution.number);
@@ -68,7 +82,10 @@ impl<'a> Rows<'a> {
         for (id, job) in &self.jobs {
             batch = batch.put(&jobs::key(&self.place.account, &self.place.region, id), job);
         }
-        self.notices.iter().fold(batch, |batch, notice| batch.event(notice))
+        for (key, mark) in &self.succeeded {
+            batch = batch.put(key, mark);
+        }
+        batch
     }
 }
 

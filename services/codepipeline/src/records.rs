@@ -48,6 +48,11 @@ impl Place {
         self.key().text(execution).text(run)
     }
 
+    /// The prefix of the marks of executions of a version that succeeded in a stage; the execution's number follows.
+    pub fn succeeded(&self, version: i32, stage: &str) -> Key {
+        self.definition(version).text(stage)
+    }
+
     /// The key under which a request's token is remembered.
     pub fn token(&self, token: &str) -> Key {
         Key::new(&self.account, &self.region).text("StartPipelineExecution").text(&self.uid).text(token)
@@ -147,6 +152,19 @@ pub struct ExecutionRow {
 
 impl Record for ExecutionRow {
     const TABLE: &'static str = "codepipeline.execution";
+    // Of a pipeline.
+    const LISTED: &'static [usize] = &[3];
+}
+
+/// An execution succeeded in a stage. Keyed as [`Place::succeeded`] and the execution's number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Succeeded {
+    /// Its id.
+    pub execution: String,
+}
+
+impl Record for Succeeded {
+    const TABLE: &'static str = "codepipeline.succeeded";
 }
 
 /// A run of an action, as lists show it.
@@ -171,6 +189,28 @@ pub struct ActionRow {
 
 impl Record for ActionRow {
     const TABLE: &'static str = "codepipeline.action";
+    // Of a pipeline, and of an execution.
+    const LISTED: &'static [usize] = &[3, 4];
+}
+
+/// What the events add up to that retention has removed: those that are left go on from here. Keyed as [`Place::key`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Base(pub Saved);
+
+impl Record for Base {
+    const TABLE: &'static str = "codepipeline.base";
+    const VERSION: u32 = FORMAT;
+}
+
+/// How far the artifacts of old executions are removed. Keyed as [`Place::key`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Cleared {
+    /// The store's number of the last execution that was looked at.
+    pub through: u64,
+}
+
+impl Record for Cleared {
+    const TABLE: &'static str = "codepipeline.cleared";
 }
 
 /// A run of a rule, as lists show it: the same as of an action.

@@ -39,7 +39,7 @@ impl Runs {
     pub fn reconcile(&self, desk: &Arc<Desk>, place: &Place, loaded: &Loaded) {
         let Some(ops) = desk.ops() else { return };
         let pipeline = place.key();
-        let outstanding: BTreeSet<Part> = due(&loaded.state).map(|due| due.part()).collect();
+        let outstanding: BTreeSet<Part> = due(&loaded.saved.state).map(|due| due.part()).collect();
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         runs.retain(|part, run| {
             let keep = run.pipeline != pipeline || outstanding.contains(part);
@@ -48,7 +48,7 @@ impl Runs {
             }
             keep
         });
-        for due in due(&loaded.state) {
+        for due in due(&loaded.saved.state) {
             if runs.contains_key(&due.part()) {
                 continue;
             }

@@ -4,6 +4,7 @@ mod cases;
 mod conditions;
 mod crash;
 mod fakes;
+mod history;
 mod jobs;
 mod sources;
 
@@ -56,9 +57,14 @@ impl Bench {
 
     /// Ends the process and starts another on the same data.
     async fn restart(self) -> Self {
+        self.restart_with(store::Options::default()).await
+    }
+
+    /// The same, to crash again.
+    async fn restart_with(self, options: store::Options) -> Self {
         self.service.stop();
         self.driver.stop().await;
-        Self::on(self.world.restart().await, self.fakes)
+        Self::on(self.world.restart_with(options).await, self.fakes)
     }
 
     async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {

@@ -13,8 +13,8 @@ use crate::engine;
 use crate::error::Error;
 use crate::jobs::{BY_PIPELINE, JobRow};
 use crate::records::{
-    ActionRow, Alarm, BY_SOURCE, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains, RuleRow,
-    Saved, Told,
+    ActionRow, Alarm, BY_SOURCE, Base, Cleared, DEADLINE, Definition, ExecutionRow, Pipeline, Place, Remains,
+    RuleRow, Saved, Succeeded, Told,
 };
 use crate::start::{self, Wish};
 
@@ -44,13 +44,8 @@ impl Executions {
         for timer in &due {
             let Ok(Alarm { name }) = serde_json::from_value(timer.payload.clone()) else { continue };
             let place = place(&timer.key, &name);
-            // The timer is set anew in the same commit if there is a later deadline.
-            let ask = |_: &engine::State| {
-                let mut ask = Ask::of(None, ());
-                ask.batch = Batch::new().cancel(DEADLINE, &place.key());
-                Ok(ask)
-            };
-            match self.desk.tell(&place, None, ask).await {
+            // What follows by now; the timer is set anew or cancelled in the same commit.
+            match self.desk.tell(&place, None, |_| Ok(Ask::of(None, ()))).await {
                 Err(Error::PipelineNotFound { .. }) => {
                     self.desk.store.commit(Batch::new().cancel(DEADLINE, &timer.key)).await?;
                 }
@@ -97,25 +92,27 @@ impl Executions {
         let remains = store.list::<Remains>(Key::all(), None, PAGE).await?;
         for row in &remains {
             let key = &row.key;
-            let executions = store.list::<ExecutionRow>(key, None, PAGE).await?;
-            let actions = store.list::<ActionRow>(key, None, PAGE).await?;
-            let definitions = store.list::<Definition>(key, None, PAGE).await?;
-            let rules = store.list::<RuleRow>(key, None, PAGE).await?;
             let home = Key::new(&key.account(), &key.region());
             let jobs = store.find::<JobRow>(&home, BY_PIPELINE, &key.last(), 0, PAGE).await?;
-            let told = store.list::<Told>(key, None, PAGE).await?;
-            let left =
-                [executions.len(), actions.len(), rules.len(), definitions.len(), jobs.len(), told.len()];
-            let done = left.iter().all(|left| *left == 0);
-            let batch = executions.iter().fold(Batch::new(), |b, row| b.delete::<ExecutionRow>(&row.key));
-            let batch = actions.iter().fold(batch, |b, row| b.delete::<ActionRow>(&row.key));
-            let batch = rules.iter().fold(batch, |b, row| b.delete::<RuleRow>(&row.key));
-            let batch = definitions.iter().fold(batch, |b, row| b.delete::<Definition>(&row.key));
-            let batch = told.iter().fold(batch, |b, row| b.delete::<Told>(&row.key));
-            let batch = jobs.iter().fold(batch, |b, row| b.delete::<JobRow>(&row.key));
+            let mut batch = Batch::new().delete::<Base>(key).delete::<Cleared>(key);
+            let gone = batch.len();
+            batch = self.removed::<ExecutionRow>(key, batch).await?;
+            batch = self.removed::<ActionRow>(key, batch).await?;
+            batch = self.removed::<RuleRow>(key, batch).await?;
+            batch = self.removed::<Succeeded>(key, batch).await?;
+            batch = self.removed::<Definition>(key, batch).await?;
+            batch = self.removed::<Told>(key, batch).await?;
+            batch = jobs.iter().fold(batch, |batch, row| batch.delete::<JobRow>(&row.key));
+            let done = batch.len() == gone;
             store.commit(if done { batch.delete::<Remains>(key) } else { batch }).await?;
         }
         Ok(!remains.is_empty())
+    }
+
+    /// Removes a page of a table's rows.
+    async fn removed<R: Record>(&self, key: &Key, batch: Batch) -> Result<Batch, Error> {
+        let rows = self.desk.store.list::<R>(key, None, PAGE).await?;
+        Ok(rows.iter().fold(batch, |batch, row| batch.delete::<R>(&row.key)))
     }
 }
 
@@ -165,7 +162,8 @@ impl Events {
                 Err(error) => tracing::error!(seq = message.seq, "an event cannot be read: {error}"),
             }
         }
-        store.commit(Batch::new().advance(EVENTS, CONSUMER, from, last)).await?;
+        // Heard again after a crash, these do what they did: the cursor only saves the hearing.
+        store.commit(Batch::new().advance(EVENTS, CONSUMER, from, last).patient()).await?;
         Ok(if messages.len() == PAGE { Next::Again } else { Next::Idle })
     }
 

@@ -46,8 +46,10 @@ impl Events {
         for (index, message) in messages.iter().enumerate() {
             batch = self.deliveries(batch, message, &mut rules).await?;
             if batch.len() >= limits::ROUTE_OPS || index + 1 == messages.len() {
-                let advanced = std::mem::take(&mut batch).advance(EVENTS, CONSUMER, cursor, message.seq);
-                self.store.commit(advanced).await?;
+                let deliveries = std::mem::take(&mut batch);
+                let idle = deliveries.is_empty();
+                let advanced = deliveries.advance(EVENTS, CONSUMER, cursor, message.seq);
+                self.store.commit(if idle { advanced.patient() } else { advanced }).await?;
                 cursor = message.seq;
             }
         }

@@ -11,5 +11,6 @@ pub mod elb;
 pub mod events;
 pub mod iam;
 pub mod logs;
+pub mod longshore;
 pub mod route53;
 pub mod sts;

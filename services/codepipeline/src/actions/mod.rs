@@ -11,6 +11,8 @@ mod ecr_publish;
 mod ecs;
 mod invoke_pipeline;
 pub mod lambda;
+#[cfg(feature = "bench")]
+mod noop;
 mod s3_deploy;
 mod s3_source;
 pub mod unserved;
@@ -43,6 +45,10 @@ pub static TYPES: &[&ActionType] = &[
     &lambda::TYPE,
     &invoke_pipeline::TYPE,
     &approval::TYPE,
+    #[cfg(feature = "bench")]
+    &noop::SOURCE,
+    #[cfg(feature = "bench")]
+    &noop::BUILD,
 ];
 
 /// Whether only pipelines of type V2 may have actions of a type.

@@ -100,7 +100,7 @@ async fn put(job: &Job, key: String, body: Stream) -> Result<(), Failed> {
         metadata: BTreeMap::new(),
         acl: job.get("CannedACL").filter(|value| !value.is_empty()).map(str::to_owned),
     };
-    job.cx.call(put).await?;
+    job.put_once(put).await?;
     Ok(())
 }
 

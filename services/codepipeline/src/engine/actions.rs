@@ -84,7 +84,7 @@ fn failed(visit: &Visit) -> bool {
 }
 
 /// The lowest order of which not every action has succeeded.
-fn pending(visit: &Visit, stage: &PlanStage) -> Option<i32> {
+pub(super) fn pending(visit: &Visit, stage: &PlanStage) -> Option<i32> {
     let done = |name: &str| visit.actions.get(name).is_some_and(|run| run.status == ActionStatus::Succeeded);
     stage.actions.iter().filter(|action| !done(&action.name)).map(|action| action.order).min()
 }

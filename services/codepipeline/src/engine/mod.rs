@@ -43,7 +43,7 @@ pub use state::{
 pub use stop::request as stop;
 pub use transitions::{close, open};
 pub use update::define;
-pub use why::{Why, summary, why};
+pub use why::{Running, What, Why, ending, summary, why};
 pub use {approvals::request as approve, state::FORMAT};
 
 use crate::limits;

@@ -3,12 +3,11 @@ use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
-use store::PageToken;
 
 use super::{on, page, time};
 use crate::CodePipeline;
 use crate::desk::Ask;
-use crate::engine::{self, Execution, Override, Revision, StageStatus, State};
+use crate::engine::{self, Execution, Override, Revision, State};
 use crate::error::Error;
 use crate::records::{ExecutionRow, Place, Saved};
 use crate::start::{self, Wish};
@@ -62,34 +61,11 @@ impl CodePipeline {
         let (place, row) = self.find(cx, &input.pipeline_name).await?;
         let filter = input.filter.as_ref().and_then(|filter| filter.succeeded_in_stage.as_ref());
         let stage = filter.and_then(|filter| filter.stage_name.as_deref());
-        let list = format!("ListPipelineExecutions/{}/{}", place.uid, stage.unwrap_or_default());
-        let before: Option<u64> =
-            PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
+        let succeeded = stage.map(|stage| (row.value.version(), stage));
         let most = page(input.max_results, PAGE);
-        let version = row.value.version();
-        let wanted = |execution: &Execution| {
-            let succeeded = |stage: &str| {
-                let mut visits = execution.visits.iter();
-                visits.any(|visit| visit.stage == stage && visit.status == StageStatus::Succeeded)
-            };
-            stage.is_none_or(|stage| execution.version == version && succeeded(stage))
-        };
-        let (mut found, mut before) = (Vec::new(), before);
-        // A filter may pass over many: page through the store until the answer is full.
-        while found.len() <= most {
-            let rows = self.desk.store.list_newest::<ExecutionRow>(place.key(), before, PAGE).await?;
-            let last = rows.len() < PAGE;
-            before = rows.last().map(|row| row.created);
-            found.extend(rows.into_iter().filter(|row| wanted(&row.value.execution)));
-            if last {
-                break;
-            }
-        }
-        let more = found.len() > most;
-        found.truncate(most);
-        let next = found.last().filter(|_| more).map(|row| PageToken::encode(&list, row.created));
+        let (found, next) = self.history(&place, succeeded, input.next_token.as_deref(), most).await?;
         let state = self.state(&place).await?;
-        let summaries = found.iter().map(|row| summary(&row.value, &state)).collect();
+        let summaries = found.iter().map(|row| summary(row, &state)).collect();
         Ok(cp::ListPipelineExecutionsOutput {
             pipeline_execution_summaries: Some(summaries),
             next_token: next,

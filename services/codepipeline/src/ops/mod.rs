@@ -2,6 +2,7 @@
 mod action_types;
 mod actions;
 mod executions;
+mod history;
 mod jobs;
 mod partner_jobs;
 mod pipelines;
@@ -12,6 +13,7 @@ mod state;
 mod tags;
 mod targets;
 mod transitions;
+mod waits;
 
 use std::collections::BTreeMap;
 

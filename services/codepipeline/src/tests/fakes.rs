@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use api::internal::{
     GetActionBuild, StartActionBuild, StartPipelineBuild, UploadArchive, UploadArchiveOutput,
 };
-use api::s3::{GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOutput};
+use api::s3::{
+    DeleteObject, GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOnce, PutObjectOutput,
+};
 use api::{codebuild, codecommit, ecr, ecs};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -97,6 +99,8 @@ impl Fakes {
             .internal::<GetObject, _>(self)
             .internal::<HeadObject, _>(self)
             .internal::<PutObject, _>(self)
+            .internal::<PutObjectOnce, _>(self)
+            .internal::<DeleteObject, _>(self)
             .internal::<StartPipelineBuild, _>(self)
             .internal::<StartActionBuild, _>(self)
             .internal::<GetActionBuild, _>(self)
@@ -186,6 +190,11 @@ fake! {
         let body = found.ok_or_else(|| Fault::client("NoSuchKey", format!("no {}", input.key)))?;
         let version_id = (input.bucket != "plain").then(|| input.version_id.unwrap_or("v7".into()));
         Ok(Object { size: body.len() as u64, e_tag: "\"etag\"".into(), version_id, ..Object::default() })
+    };
+    DeleteObject => (), "s3:DeleteObject": |m, cx, input| {
+        assert!(matches!(cx.caller.kind, kernel::PrincipalKind::Service(_)), "{:?}", cx.caller);
+        m.objects.remove(&format!("{}/{}", input.bucket, input.key));
+        Ok(())
     };
     StartPipelineBuild => codebuild::StartBuildOutput, "codebuild:StartBuild": |m, cx, input| {
         let token = input.build.idempotency_token.clone();
@@ -280,6 +289,16 @@ fake! {
         m.service.task_definition = input.task_definition;
         Ok(ecs::UpdateServiceOutput { service: Some(m.service.clone()) })
     };
+}
+
+impl Handle<PutObjectOnce> for Fakes {
+    async fn access(&self, _: &Cx, _: &PutObjectOnce) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("s3:PutObject", "*")])
+    }
+
+    async fn handle(&self, cx: &Cx, input: PutObjectOnce) -> Result<PutObjectOutput, Fault> {
+        Handle::<PutObject>::handle(self, cx, input.put).await
+    }
 }
 
 impl Handle<PutObject> for Fakes {
