@@ -13,6 +13,16 @@ binary_build() {
     [ -x "$BINARY" ] || die "cargo built no $BINARY"
 }
 
+# The engine with actions that do nothing, for its benchmark: built as the binary is, so that both share what they are
+# built of.
+engine_build() {
+    say "longshore: building the engine's benchmark (release)"
+    (cd "$ROOT" && RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --release --locked \
+        --target "$(host_target)" --package longshore --example engine --features bench)
+    # shellcheck disable=SC2034
+    ENGINE="$(dirname "$(binary_path)")/examples/engine"
+}
+
 # The binary that was built before; what it started can be ended by it, however old it is.
 binary_find() {
     BINARY=$(binary_path)

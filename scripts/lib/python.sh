@@ -23,3 +23,15 @@ python_ensure() {
     touch "$VENV/.complete"
     note "$("$VENV/bin/aws" --version 2>&1)"
 }
+
+# moto's server, which the engine's benchmark stands beside: of its own, since it pins what the others do not.
+moto_ensure() {
+    local venv=$CACHE/venv-moto ca
+    [ -x "$venv/bin/moto_server" ] && [ -f "$venv/.complete" ] && return
+    say "moto's server: from PyPI, into $venv, to compare with"
+    rm -rf "$venv"
+    quietly python3 -m venv "$venv"
+    ca=$(ca_bundle)
+    quietly env ${ca:+PIP_CERT="$ca"} "$venv/bin/pip" install --quiet --disable-pip-version-check 'moto[server]'
+    touch "$venv/.complete"
+}

@@ -154,7 +154,7 @@ fn read(report: &str, spent: f64) -> Result<Seen, String> {
 }
 
 /// `1.25ms`, `830.00us`, `1.02s`.
-fn milliseconds(text: &str) -> Option<f64> {
+pub fn milliseconds(text: &str) -> Option<f64> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[number.len()..] {
         "us" => 1e-3,

@@ -4,6 +4,7 @@
 
 mod balancer;
 mod build;
+mod engine;
 mod machine;
 mod nginx;
 mod process;
@@ -34,9 +35,15 @@ pub struct Bench {
     /// Seconds of load in each round of the load balancer.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=60))]
     seconds: u32,
+    /// Pipelines of the store that holds a past.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pipelines: u32,
+    /// Executions of that past.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    executions: u32,
 }
 
-type Measure = fn(&Path, &Bench) -> Result<Table, String>;
+type Measure = fn(&Path, &Bench) -> Result<Vec<Table>, String>;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -48,6 +55,8 @@ enum What {
     Build,
     /// Push to served, beside the same steps by hand.
     Release,
+    /// Executions of the release engine, and reads of a long past.
+    Engine,
     /// All of them.
     All,
 }
@@ -55,11 +64,12 @@ enum What {
 /// Measures and prints.
 pub fn run(bench: &Bench) -> Result<(), String> {
     let binary = binary(bench.binary.as_deref())?;
-    let benchmarks: [(What, Measure); 4] = [
-        (What::Start, start::measure),
-        (What::Balancer, balancer::measure),
-        (What::Build, build::measure),
-        (What::Release, release::measure),
+    let benchmarks: [(What, Measure); 5] = [
+        (What::Start, |binary, bench| Ok(vec![start::measure(binary, bench)?])),
+        (What::Balancer, |binary, bench| Ok(vec![balancer::measure(binary, bench)?])),
+        (What::Build, |binary, bench| Ok(vec![build::measure(binary, bench)?])),
+        (What::Release, |binary, bench| Ok(vec![release::measure(binary, bench)?])),
+        (What::Engine, engine::measure),
     ];
     let mut failed = Vec::new();
     for (what, measure) in
@@ -67,7 +77,7 @@ pub fn run(bench: &Bench) -> Result<(), String> {
     {
         println!("{}", machine::header());
         match measure(&binary, bench) {
-            Ok(table) => println!("{table}"),
+            Ok(tables) => tables.iter().for_each(|table| println!("{table}")),
             // The others can still be measured.
             Err(error) => {
                 failed.push(format!(

@@ -11,13 +11,19 @@ use super::process::{Patient, Serving};
 use crate::codegen::root;
 
 /// A folder that is removed at the end.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Result<Self, String> {
+    /// Named for what it is for.
+    pub fn new(name: &str) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("longshore-bench-{name}-{}", id()));
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(Self(dir))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn keep(&mut self) {
@@ -112,6 +118,20 @@ impl Server {
         &self.environment
     }
 
+    /// The same for another endpoint.
+    pub fn environment_at(&self, url: &str) -> Vec<(String, String)> {
+        let pair = |(name, value): &(String, String)| match name.as_str() {
+            "AWS_ENDPOINT_URL" => (name.clone(), url.to_owned()),
+            _ => (name.clone(), value.clone()),
+        };
+        self.environment.iter().map(pair).collect()
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// A folder for what belongs to this measurement.
     pub fn scratch(&self) -> &Path {
         &self.scratch.0
@@ -178,7 +198,7 @@ impl Server {
         let wanted = |line: &&str| line.starts_with("AWS_") || line.starts_with("GIT_CONFIG_");
         let variables = text.split('\0').filter(wanted).filter_map(|line| line.split_once('='));
         let mut all: Vec<(String, String)> = variables.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-        let cache = std::env::var_os("LONGSHORE_CACHE").map_or_else(|| root().join(".cache"), PathBuf::from);
+        let cache = cache();
         let path = std::env::var("PATH").unwrap_or_default();
         for (name, value) in [
             ("AWS_PAGER", String::new()),
@@ -207,6 +227,11 @@ impl Drop for Server {
             println!("not all removed: {error}; try `longshore down --data {}` again", self.data.display());
         }
     }
+}
+
+/// Where setup keeps what it made.
+pub fn cache() -> PathBuf {
+    std::env::var_os("LONGSHORE_CACHE").map_or_else(|| root().join(".cache"), PathBuf::from)
 }
 
 /// Ports that were free a moment ago.

@@ -38,7 +38,7 @@ pub fn measure(binary: &Path, bench: &Bench) -> Result<Table, String> {
 }
 
 /// Proportional set size: what is shared counts once.
-fn pss(pid: u32) -> Result<f64, String> {
+pub fn pss(pid: u32) -> Result<f64, String> {
     let file = format!("/proc/{pid}/smaps_rollup");
     let text = std::fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
