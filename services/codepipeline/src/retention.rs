@@ -108,8 +108,8 @@ impl Retention {
                 .extend(made(execution).map(|artifact| (artifact.bucket.clone(), artifact.key.clone())));
         }
         for stage in state.plan().iter().flat_map(|plan| &plan.stages) {
-            let newest =
-                self.desk.store.list_back::<Succeeded>(&place.succeeded(version, &stage.name), None, 1);
+            let stage = place.succeeded(version, &stage.name);
+            let newest = self.desk.store.list_back::<Succeeded>(&stage, None, 1);
             needed.ids.extend(newest.await?.into_iter().map(|row| row.value.execution));
         }
         Ok(needed)

@@ -28,7 +28,7 @@ impl CodePipeline {
         };
         let more = rows.len() > most;
         rows.truncate(most);
-        let next = rows.last().filter(|_| more).map(|(position, _)| PageToken::encode(&list, position));
+        let next = rows.last().filter(|_| more).map(|(position, _)| PageToken::encode(&list, *position));
         Ok((rows.into_iter().map(|(_, row)| row).collect(), next))
     }
 

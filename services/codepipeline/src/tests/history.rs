@@ -2,8 +2,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use testkit::World;
-use work::{Next, Worker};
+use work::Next;
 
 use super::*;
 use crate::{Keep, verify};
