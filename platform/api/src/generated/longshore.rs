@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "codepipeline",
     endpoint: "codepipeline",
     protocol: s::Protocol::Json11,
+    also: &[],
+    query_codes: &[],
     target_prefix: "Longshore_20261125",
     version: "2026-11-25",
     xmlns: "",
@@ -94,6 +96,12 @@ pub struct PipelineWait {
     pub action_name: Option<String>,
     /// `actionExecutionId`.
     pub action_execution_id: Option<String>,
+    /// `conditionType`.
+    pub condition_type: Option<String>,
+    /// `ruleName`.
+    pub rule_name: Option<String>,
+    /// `ruleExecutionId`.
+    pub rule_execution_id: Option<String>,
     /// `reason`.
     pub reason: Option<String>,
     /// `message`.
@@ -150,6 +158,25 @@ static PIPELINE_WAIT_SCHEMA: s::Structure = s::Structure {
             "actionExecutionId",
             "actionExecutionId",
             "ActionExecutionId",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&ANY_TEXT),
+        ),
+        member(
+            "conditionType",
+            "conditionType",
+            "ConditionType",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&ANY_TEXT),
+        ),
+        member("ruleName", "ruleName", "RuleName", s::At::Body, false, false, s::Type::String(&ANY_TEXT)),
+        member(
+            "ruleExecutionId",
+            "ruleExecutionId",
+            "RuleExecutionId",
             s::At::Body,
             false,
             false,
@@ -251,11 +278,19 @@ static PIPELINE_WAIT_SCHEMA: s::Structure = s::Structure {
         member("thenEnds", "thenEnds", "ThenEnds", s::At::Body, false, false, s::Type::String(&ANY_TEXT)),
     ],
 };
-kernel::shape!(PipelineWait, PIPELINE_WAIT_SCHEMA, 0 pipeline_execution_id, 1 status, 2 stage_name, 3 action_name, 4 action_execution_id, 5 reason, 6 message, 7 since, 8 until, 9 queue_position, 10 held_by_pipeline_execution_id, 11 disabled_by, 12 disabled_reason, 13 after_run_order, 14 concurrent_actions, 15 summary, 16 external_execution_id, 17 external_execution_url, 18 then_ends);
+kernel::shape!(PipelineWait, PIPELINE_WAIT_SCHEMA, 0 pipeline_execution_id, 1 status, 2 stage_name, 3 action_name, 4 action_execution_id, 5 condition_type, 6 rule_name, 7 rule_execution_id, 8 reason, 9 message, 10 since, 11 until, 12 queue_position, 13 held_by_pipeline_execution_id, 14 disabled_by, 15 disabled_reason, 16 after_run_order, 17 concurrent_actions, 18 summary, 19 external_execution_id, 20 external_execution_url, 21 then_ends);
 static WAIT_REASON_TEXT: s::Text = s::Text {
     length: ANY,
     pattern: "",
-    values: &["TransitionDisabled", "StageLocked", "Approval", "Provider", "Capacity", "RunOrder"],
+    values: &[
+        "TransitionDisabled",
+        "StageLocked",
+        "Approval",
+        "Condition",
+        "Provider",
+        "Capacity",
+        "RunOrder",
+    ],
 };
 static PIPELINE_NAME_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(100) }, pattern: "[A-Za-z0-9.@\\-_]+", values: &[] };
