@@ -64,10 +64,19 @@ answer!(elb::DescribeLoadBalancers, elb::DescribeLoadBalancersOutput, |_me, _inp
 });
 
 answer!(elb::DescribeListeners, elb::DescribeListenersOutput, |me, _input| {
-    let certificate = me.listener.lock().unwrap().clone();
-    let certificates = vec![elb::Certificate { certificate_arn: certificate, ..Default::default() }];
-    let listener = elb::Listener { certificates: Some(certificates), ..Default::default() };
+    let default = me.listener.lock().unwrap().as_ref().map(|_| "default".to_owned());
+    let certificates = vec![elb::Certificate { certificate_arn: default, ..Default::default() }];
+    let listener_arn = Some("listener".into());
+    let listener = elb::Listener { listener_arn, certificates: Some(certificates), ..Default::default() };
     elb::DescribeListenersOutput { listeners: Some(vec![listener]), ..Default::default() }
+});
+
+// The listener's own, after one that it is not asked about.
+answer!(elb::DescribeListenerCertificates, elb::DescribeListenerCertificatesOutput, |me, _input| {
+    let own = me.listener.lock().unwrap().clone();
+    let certificate = |certificate_arn| elb::Certificate { certificate_arn, ..Default::default() };
+    let certificates = Some(vec![certificate(Some("default".into())), certificate(own)]);
+    elb::DescribeListenerCertificatesOutput { certificates, ..Default::default() }
 });
 
 struct Setup {
@@ -91,7 +100,8 @@ async fn serve(mut world: World) -> Setup {
         ops.op::<route53::ListHostedZones, _>(&neighbours)
             .op::<route53::ListResourceRecordSets, _>(&neighbours)
             .op::<elb::DescribeLoadBalancers, _>(&neighbours)
-            .op::<elb::DescribeListeners, _>(&neighbours);
+            .op::<elb::DescribeListeners, _>(&neighbours)
+            .op::<elb::DescribeListenerCertificates, _>(&neighbours);
     });
     let worker = acm.workers(&ops).remove(0);
     Setup { world, neighbours, worker }

@@ -119,11 +119,11 @@ impl Acm {
                     load_balancer_arn: Some(balancer.clone()),
                     ..Default::default()
                 };
-                let listeners = elb.call(ask).await?.listeners.into_iter().flatten();
-                let mut certificates =
-                    listeners.flat_map(|listener| listener.certificates.into_iter().flatten());
-                if certificates.any(|certificate| certificate.certificate_arn.as_deref() == Some(arn)) {
-                    users.push(balancer);
+                for listener in elb.call(ask).await?.listeners.into_iter().flatten() {
+                    if listener_has(&elb, listener, arn).await? {
+                        users.push(balancer);
+                        break;
+                    }
                 }
             }
             marker = page.next_marker;
@@ -132,6 +132,16 @@ impl Acm {
             }
         }
     }
+}
+
+/// Whether a listener has a certificate: a listener tells its default one, the others are asked for.
+async fn listener_has(elb: &Cx, listener: api::elb::Listener, arn: &str) -> Result<bool, Error> {
+    let Some(listener_arn) = listener.listener_arn.filter(|_| listener.certificates.is_some()) else {
+        return Ok(false);
+    };
+    let ask = api::elb::DescribeListenerCertificates { listener_arn, ..Default::default() };
+    let mut certificates = elb.call(ask).await?.certificates.into_iter().flatten();
+    Ok(certificates.any(|certificate| certificate.certificate_arn.as_deref() == Some(arn)))
 }
 
 fn kind(certificate: &records::Certificate) -> Option<String> {
