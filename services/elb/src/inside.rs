@@ -103,9 +103,13 @@ fn public(range: Range, address: Ipv4Addr) -> Ipv4Addr {
     stand_ins.nth(offset % stand_ins.size()).unwrap_or(address)
 }
 
-/// What the tasks of each network have to redirect, by its gateway.
-pub fn redirects<'a>(inside: impl Iterator<Item = &'a Inside>) -> BTreeMap<Ipv4Addr, Vec<Redirect>> {
-    let mut redirects: BTreeMap<Ipv4Addr, Vec<Redirect>> = BTreeMap::new();
+/// What the tasks of each network have to redirect, by its gateway: nothing, where there is nothing.
+pub fn redirects<'a>(
+    networks: &[Network],
+    inside: impl Iterator<Item = &'a Inside>,
+) -> BTreeMap<Ipv4Addr, Vec<Redirect>> {
+    let mut redirects: BTreeMap<Ipv4Addr, Vec<Redirect>> =
+        networks.iter().map(|network| (network.gateway, Vec::new())).collect();
     for one in inside {
         let (IpAddr::V4(gateway), IpAddr::V4(address)) = (one.gateway, one.address) else { continue };
         let redirect = |(port, at): (&u16, &u16)| Redirect {

@@ -50,9 +50,10 @@ impl Worker for Publish {
 
     fn run(&self) -> Fut<'_, std::result::Result<Next, Fault>> {
         Box::pin(async {
-            let balancing = self.compose().await?;
+            let networks = self.networks.borrow().clone();
+            let balancing = self.compose(&networks).await?;
             let inside = balancing.load_balancers.iter().flat_map(|balancer| &balancer.inside);
-            let doors = Some(Arc::new(inside::redirects(inside)));
+            let doors = Some(Arc::new(inside::redirects(&networks, inside)));
             self.elb.doors.send_if_modified(|known| {
                 let news = *known != doors;
                 *known = doors;
@@ -68,27 +69,30 @@ impl Worker for Publish {
 type Groups = BTreeMap<String, s::TargetGroup>;
 
 impl Publish {
-    async fn compose(&self) -> Result<s::Balancing> {
+    async fn compose(&self, networks: &[Network]) -> Result<s::Balancing> {
         let mut all = s::Balancing::default();
         for row in
             self.elb.every::<LoadBalancer>(Key::all()).await?.into_iter().filter(|row| row.value.active)
         {
-            let (balancer, groups) = self.balancer(&row).await?;
+            let (balancer, groups) = self.balancer(&row, networks).await?;
             all.load_balancers.push(balancer);
             all.target_groups.extend(groups.into_values());
         }
         Ok(all)
     }
 
-    async fn balancer(&self, row: &Row<LoadBalancer>) -> Result<(s::LoadBalancer, Groups)> {
+    async fn balancer(
+        &self,
+        row: &Row<LoadBalancer>,
+        networks: &[Network],
+    ) -> Result<(s::LoadBalancer, Groups)> {
         let (account, region) = (row.key.account(), row.key.region());
         let cx = self.ops.as_service(SERVICE, &account, &region, "elb.publish");
         let below = Key::new(&account, &region).text(&row.value.id);
         let mut listeners = Vec::new();
         let mut groups = Groups::new();
         let rows = self.elb.every::<Listener>(below).await?;
-        let networks = self.networks.borrow().clone();
-        let inside = self.elb.inside(&cx, &row.value, &rows, &networks).await?;
+        let inside = self.elb.inside(&cx, &row.value, &rows, networks).await?;
         for listener in rows {
             let mut rows = self.elb.store.all::<Rule>(listener.key.clone()).await?;
             rows.sort_by_key(|rule| rule.value.priority);
