@@ -1,4 +1,6 @@
 //! Cases through [`check`].
+mod diagram;
+mod model;
 mod rules;
 mod schedules;
 

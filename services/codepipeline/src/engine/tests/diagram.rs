@@ -1,0 +1,34 @@
+//! `docs/pipeline-states.md` says which states follow which, by which events: all that the schedules saw, and no more.
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::schedules::Seen;
+
+/// The transitions of a document's diagrams, by the heading that each stands under.
+fn documented(text: &str) -> BTreeSet<String> {
+    let mut of = "";
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            of = heading;
+        }
+        let Some((states, events)) = line.trim().split_once(" : ") else { continue };
+        let Some((from, to)) = states.split_once(" --> ") else { continue };
+        for event in events.split(", ") {
+            found.insert(format!("{of}: {from} --> {to} : {event}"));
+        }
+    }
+    found
+}
+
+#[track_caller]
+pub(super) fn check(seen: &Seen) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline-states.md");
+    let text = std::fs::read_to_string(path).expect("the document");
+    let line = |(of, from, to, event): &(&str, &str, &str, &str)| format!("{of}: {from} --> {to} : {event}");
+    let seen: BTreeSet<String> = seen.iter().map(line).collect();
+    let documented = documented(&text);
+    let missing: Vec<_> = seen.difference(&documented).collect();
+    let never: Vec<_> = documented.difference(&seen).collect();
+    assert!(missing.is_empty() && never.is_empty(), "not documented: {missing:#?}\nnever seen: {never:#?}");
+}

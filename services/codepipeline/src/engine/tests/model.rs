@@ -1,0 +1,480 @@
+//! AWS's rules as plainly as they can be said: numbers, vectors, and one loop that goes on until nothing moves. It
+//! shares no code with the engine, and knows it by what both are told alone.
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const SUPERSEDED: u8 = 0;
+pub const PARALLEL: u8 = 2;
+/// The conditions of a stage.
+pub const ENTRY: usize = 0;
+pub const SUCCESS: usize = 1;
+pub const FAILURE: usize = 2;
+
+/// A stage of a pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    /// Each action's order, and whether a person decides it.
+    pub actions: Vec<(i32, bool)>,
+    /// It retries itself: all of its actions, or those that failed.
+    pub retry: Option<bool>,
+    pub rollback: bool,
+    /// Each condition's result, as AWS names it, and how many rules it has.
+    pub conditions: [Option<(&'static str, usize)>; 3],
+}
+
+/// An action or a rule that was begun.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub status: &'static str,
+    pub since: i64,
+    /// A rule that could not tell.
+    pub error: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Condition {
+    pub status: &'static str,
+    pub rules: Vec<Job>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Visit {
+    pub stage: usize,
+    pub status: &'static str,
+    pub jobs: Vec<Option<Job>>,
+    pub conditions: [Option<Condition>; 3],
+    pub retried: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum At {
+    Before(usize),
+    In(usize),
+    Done,
+}
+
+/// An execution.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub version: usize,
+    pub mode: u8,
+    pub rollback: bool,
+    pub status: &'static str,
+    pub at: At,
+    pub arrival: u64,
+    /// Asked to stop; to abandon what runs.
+    pub stop: Option<bool>,
+    pub visits: Vec<Visit>,
+}
+
+/// A pipeline with all the executions that it ever had.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub mode: u8,
+    pub plans: Vec<Vec<Stage>>,
+    pub runs: Vec<Run>,
+    pub closed: BTreeSet<usize>,
+    /// The last execution to enter each stage.
+    pub latest: BTreeMap<usize, usize>,
+    /// The last to succeed in each, where that could matter.
+    pub good: BTreeSet<usize>,
+    pub arrivals: u64,
+    pub now: i64,
+}
+
+/// How long anything may take.
+pub const TIMEOUT: i64 = 60;
+
+fn job(now: i64) -> Job {
+    Job { status: "InProgress", since: now, error: false }
+}
+
+impl Run {
+    pub fn active(&self) -> bool {
+        matches!(self.status, "InProgress" | "Stopping")
+    }
+
+    pub fn busy(&self) -> bool {
+        self.visits.last().is_some_and(|v| v.jobs.iter().flatten().any(|j| j.status == "InProgress"))
+    }
+
+    fn inside(&mut self) -> Option<&mut Visit> {
+        matches!(self.at, At::In(_)).then(|| self.visits.last_mut()).flatten()
+    }
+}
+
+impl Model {
+    pub fn update(&mut self, mode: u8, plan: Vec<Stage>) {
+        let stages = plan.len();
+        self.mode = mode;
+        self.plans.push(plan);
+        self.closed.retain(|stage| *stage < stages);
+        self.latest.retain(|stage, _| *stage < stages);
+        self.good.clear();
+    }
+
+    pub fn plan(&self) -> &[Stage] {
+        self.plans.last().map_or(&[], Vec::as_slice)
+    }
+
+    fn stage(&self, run: &Run, index: usize) -> &Stage {
+        &self.plans[run.version][index]
+    }
+
+    fn begin(&mut self, at: usize, rollback: bool) {
+        self.arrivals += 1;
+        self.runs.push(Run {
+            version: self.plans.len() - 1,
+            mode: self.mode,
+            rollback,
+            status: "InProgress",
+            at: At::Before(at),
+            arrival: self.arrivals,
+            stop: None,
+            visits: Vec::new(),
+        });
+    }
+
+    /// Whether one more may run.
+    fn room(&self) -> bool {
+        self.mode == SUPERSEDED || self.runs.iter().filter(|r| r.active()).count() < 50
+    }
+
+    fn current(&self, run: &Run) -> bool {
+        run.version == self.plans.len() - 1
+    }
+
+    /// Who stands in a stage, or has work there that still runs.
+    fn holder(&self, stage: usize) -> Option<usize> {
+        let holds = |r: &Run| r.mode != PARALLEL && r.at == At::In(stage) && (r.active() || r.busy());
+        self.runs.iter().position(holds)
+    }
+
+    fn pending(&self, stage: usize) -> bool {
+        self.runs.iter().any(|r| r.rollback && r.active() && r.at == At::Before(stage))
+    }
+
+    pub fn start(&mut self) -> bool {
+        let room = self.room();
+        if room {
+            self.begin(0, false);
+        }
+        room
+    }
+
+    pub fn stop(&mut self, run: usize, abandon: bool) -> bool {
+        let run = &mut self.runs[run];
+        let news = run.stop.is_none_or(|before| abandon && !before);
+        if !run.active() || !news {
+            return false;
+        }
+        run.stop = Some(abandon);
+        run.status = "Stopping";
+        true
+    }
+
+    /// Whether somebody may go on with the last stage of an execution, which ended there.
+    fn resumable(&self, n: usize) -> bool {
+        let run = &self.runs[n];
+        let Some(visit) = run.visits.last() else { return false };
+        let stage = visit.stage;
+        stage < self.plan().len()
+            && (run.mode == PARALLEL || self.latest.get(&stage) == Some(&n))
+            && run.at == At::In(stage)
+            && self.current(run)
+            && !self.pending(stage)
+            && self.room()
+    }
+
+    pub fn retry(&mut self, n: usize, all: bool) -> bool {
+        let ended = self.runs[n].visits.last().is_some_and(|v| matches!(v.status, "Failed" | "Stopped"));
+        if !ended || !self.resumable(n) || (all && self.runs[n].busy()) {
+            return false;
+        }
+        self.again(n, all);
+        true
+    }
+
+    fn again(&mut self, n: usize, all: bool) {
+        let run = &mut self.runs[n];
+        run.status = "InProgress";
+        run.stop = None;
+        let Some(visit) = run.visits.last_mut() else { return };
+        visit.status = "InProgress";
+        for job in &mut visit.jobs {
+            if all || job.as_ref().is_some_and(|j| matches!(j.status, "Failed" | "Abandoned")) {
+                *job = None;
+            }
+        }
+        let entered = visit.conditions[ENTRY].take();
+        let passed = |c: &Condition| matches!(c.status, "Succeeded" | "Overridden");
+        visit.conditions = [entered.filter(|c| !all && passed(c)), None, None];
+    }
+
+    /// Somebody lets an execution pass the entry or the success condition of the stage that it was last in.
+    pub fn pass(&mut self, n: usize, which: usize) -> bool {
+        let Some(visit) = self.runs[n].visits.last() else { return false };
+        let Some(stage) = self.plan().get(visit.stage) else { return false };
+        let declared = stage.conditions[which].is_some_and(|(result, _)| result != "SKIP");
+        let run = &self.runs[n];
+        let latest = run.mode == PARALLEL || self.latest.get(&visit.stage) == Some(&n);
+        if !declared || !latest || run.at != At::In(visit.stage) || !self.current(run) {
+            return false;
+        }
+        match visit.conditions[which].as_ref().map(|c| c.status) {
+            Some("InProgress") if run.status == "InProgress" => {}
+            Some("Failed" | "Errored") if visit.status == "Failed" && self.resumable(n) => {}
+            _ => return false,
+        }
+        let run = &mut self.runs[n];
+        run.status = "InProgress";
+        if let Some(visit) = run.visits.last_mut() {
+            visit.status = "InProgress";
+            if let Some(condition) = &mut visit.conditions[which] {
+                condition.status = "Overridden";
+            }
+        }
+        true
+    }
+
+    pub fn roll_back(&mut self, stage: usize, target: usize) -> bool {
+        let run = &self.runs[target];
+        let succeeded = run.visits.iter().any(|v| v.stage == stage && v.status == "Succeeded");
+        let skipped = self
+            .latest
+            .get(&stage)
+            .is_some_and(|n| self.runs[*n].visits.iter().any(|v| v.stage == stage && v.status == "Skipped"));
+        let may = self.mode != PARALLEL
+            && (1..self.plan().len()).contains(&stage)
+            && self.current(run)
+            && !run.rollback
+            && succeeded
+            && self.holder(stage).is_none()
+            && !self.pending(stage)
+            && !skipped;
+        if may {
+            self.begin(stage, true);
+        }
+        may
+    }
+
+    /// All that follows, until nothing does.
+    pub fn settle(&mut self) {
+        self.expire();
+        while (0..self.runs.len()).any(|n| self.advance(n)) || self.enter() || self.supersede() {}
+    }
+
+    fn expire(&mut self) {
+        let now = self.now;
+        for visit in self.runs.iter_mut().filter_map(|run| run.visits.last_mut()) {
+            let rules = visit.conditions.iter_mut().flatten().flat_map(|c| &mut c.rules);
+            for job in visit.jobs.iter_mut().flatten().chain(rules) {
+                if job.status == "InProgress" && job.since + TIMEOUT <= now {
+                    job.status = "Failed";
+                }
+            }
+        }
+    }
+
+    /// Whether there was anything that an execution does by itself.
+    fn advance(&mut self, n: usize) -> bool {
+        if self.tidy(n) {
+            return true;
+        }
+        let (status, outdated) = (self.runs[n].status, !self.current(&self.runs[n]));
+        match status {
+            "Stopping" => self.stopping(n),
+            "InProgress" if outdated && self.runs[n].mode != PARALLEL => {
+                let busy = self.runs[n].busy();
+                self.cut(n, "Cancelled") || (!busy && self.end(n, "Cancelled", "Cancelled"))
+            }
+            "InProgress" => self.within(n),
+            _ => false,
+        }
+    }
+
+    /// Rules of conditions that are decided are abandoned.
+    fn tidy(&mut self, n: usize) -> bool {
+        let Some(visit) = self.runs[n].visits.last_mut() else { return false };
+        let over = visit.conditions.iter_mut().flatten().filter(|c| c.status != "InProgress");
+        let mut left = over.flat_map(|c| &mut c.rules).filter(|rule| rule.status == "InProgress");
+        left.next().map(|rule| rule.status = "Abandoned").is_some()
+    }
+
+    fn cut(&mut self, n: usize, how: &'static str) -> bool {
+        let Some(visit) = self.runs[n].inside() else { return false };
+        let mut open = visit.conditions.iter_mut().flatten().filter(|c| c.status == "InProgress");
+        open.next().map(|condition| condition.status = how).is_some()
+    }
+
+    fn stopping(&mut self, n: usize) -> bool {
+        let abandon = self.runs[n].stop == Some(true);
+        if self.cut(n, if abandon { "Abandoned" } else { "Cancelled" }) {
+            return true;
+        }
+        if !self.runs[n].busy() {
+            return self.end(n, "Stopped", "Stopped");
+        }
+        if abandon {
+            let jobs = self.runs[n].visits.last_mut().into_iter().flat_map(|v| v.jobs.iter_mut().flatten());
+            jobs.filter(|job| job.status == "InProgress").for_each(|job| job.status = "Abandoned");
+        }
+        abandon
+    }
+
+    fn end(&mut self, n: usize, stage: &'static str, status: &'static str) -> bool {
+        let run = &mut self.runs[n];
+        run.status = status;
+        if let Some(visit) = run.inside().filter(|visit| visit.status == "InProgress") {
+            visit.status = stage;
+        }
+        true
+    }
+
+    fn within(&mut self, n: usize) -> bool {
+        let At::In(index) = self.runs[n].at else {
+            return self.runs[n].at == At::Done && self.end(n, "", "Succeeded");
+        };
+        let stage = self.stage(&self.runs[n], index).clone();
+        match self.ask(n, &stage, ENTRY) {
+            Err(moved) => return moved,
+            Ok(false) => {
+                let skip = stage.conditions[ENTRY].is_some_and(|(result, _)| result == "SKIP");
+                return if skip { self.leave(n, index, "Skipped") } else { self.fail(n, index, false) };
+            }
+            Ok(true) => {}
+        }
+        let parallel = self.runs[n].mode == PARALLEL;
+        let Some(visit) = self.runs[n].visits.last_mut() else { return false };
+        let (mut running, mut failed) = (0, false);
+        for job in visit.jobs.iter().flatten() {
+            running += usize::from(job.status == "InProgress");
+            failed |= matches!(job.status, "Failed" | "Abandoned");
+        }
+        if failed {
+            if let Some(all) = stage.retry.filter(|_| !visit.retried) {
+                let now = !all || running == 0;
+                if now {
+                    visit.retried = true;
+                    self.again(n, all);
+                }
+                return now;
+            }
+            return match self.ask(n, &stage, FAILURE) {
+                Err(moved) => moved,
+                Ok(met) => {
+                    self.fail(n, index, stage.rollback || (met && stage.conditions[FAILURE].is_some()))
+                }
+            };
+        }
+        let done = |job: &Option<Job>| job.as_ref().is_some_and(|job| job.status == "Succeeded");
+        let left = visit.jobs.iter().zip(&stage.actions).filter(|(job, _)| !done(job));
+        if let Some(order) = left.map(|(_, (order, _))| *order).min() {
+            let mut due = (0..visit.jobs.len()).filter(|i| stage.actions[*i].0 == order);
+            let next = due.find(|i| visit.jobs[*i].is_none()).filter(|_| !parallel || running < 5);
+            return next.map(|i| visit.jobs[i] = Some(job(self.now))).is_some();
+        }
+        match self.ask(n, &stage, SUCCESS) {
+            Err(moved) => moved,
+            Ok(true) => self.leave(n, index, "Succeeded"),
+            Ok(false) => {
+                let rolls = stage.conditions[SUCCESS].is_some_and(|(result, _)| result == "ROLLBACK");
+                self.fail(n, index, rolls || stage.rollback)
+            }
+        }
+    }
+
+    /// Whether a condition is met, or `Err`: it does not say yet, and whether it moved.
+    fn ask(&mut self, n: usize, stage: &Stage, which: usize) -> Result<bool, bool> {
+        let Some((_, rules)) = stage.conditions[which] else { return Ok(true) };
+        let now = self.now;
+        let Some(visit) = self.runs[n].visits.last_mut() else { return Err(false) };
+        let Some(condition) = &mut visit.conditions[which] else {
+            let rules = vec![job(now); rules];
+            visit.conditions[which] = Some(Condition { status: "InProgress", rules });
+            return Err(true);
+        };
+        if condition.status != "InProgress" {
+            return Ok(matches!(condition.status, "Succeeded" | "Overridden"));
+        }
+        let failed = condition.rules.iter().find(|rule| rule.status == "Failed");
+        condition.status = match failed {
+            Some(rule) if rule.error => "Errored",
+            Some(_) => "Failed",
+            None if condition.rules.iter().all(|rule| rule.status == "Succeeded") => "Succeeded",
+            None => return Err(false),
+        };
+        Err(true)
+    }
+
+    fn fail(&mut self, n: usize, stage: usize, rolls: bool) -> bool {
+        self.end(n, "Failed", "Failed");
+        let run = &self.runs[n];
+        if rolls && !run.rollback && self.current(run) && self.good.contains(&stage) {
+            self.begin(stage, true);
+        }
+        true
+    }
+
+    fn leave(&mut self, n: usize, stage: usize, how: &'static str) -> bool {
+        self.arrivals += 1;
+        let (arrival, version) = (self.arrivals, self.runs[n].version);
+        let last = stage + 1 == self.plans[version].len();
+        let run = &mut self.runs[n];
+        if let Some(visit) = run.visits.last_mut() {
+            visit.status = how;
+        }
+        run.at = if last || run.rollback { At::Done } else { At::Before(stage + 1) };
+        run.arrival = arrival;
+        let run = &self.runs[n];
+        if how == "Succeeded" && self.current(run) && !run.rollback && run.mode != PARALLEL {
+            self.good.insert(stage);
+        }
+        true
+    }
+
+    /// Those that wait before a stage: rollbacks first, the others as they came.
+    fn line(&self, stage: usize) -> Vec<usize> {
+        let waits = |n: &usize| {
+            let run = &self.runs[*n];
+            run.active() && run.mode != PARALLEL && run.at == At::Before(stage)
+        };
+        let mut line: Vec<usize> = (0..self.runs.len()).filter(waits).collect();
+        line.sort_by_key(|n| (!self.runs[*n].rollback, self.runs[*n].arrival));
+        line
+    }
+
+    fn enter(&mut self) -> bool {
+        let may = |n: usize| {
+            let run = &self.runs[n];
+            let At::Before(stage) = run.at else { return None };
+            let open = run.rollback || !self.closed.contains(&stage);
+            let first = self.line(stage).first() == Some(&n);
+            let free = run.mode == PARALLEL || (open && first && self.holder(stage).is_none());
+            (run.status == "InProgress" && free).then_some((n, stage))
+        };
+        let Some((n, stage)) = (0..self.runs.len()).find_map(may) else { return false };
+        let jobs = vec![None; self.stage(&self.runs[n], stage).actions.len()];
+        let run = &mut self.runs[n];
+        run.at = At::In(stage);
+        let conditions = [None, None, None];
+        run.visits.push(Visit { stage, status: "InProgress", jobs, conditions, retried: false });
+        if run.mode != PARALLEL {
+            self.latest.insert(stage, n);
+        }
+        true
+    }
+
+    fn supersede(&mut self) -> bool {
+        let mut stages = 0..self.plans.iter().map(Vec::len).max().unwrap_or(0);
+        let yields = |n: &usize| {
+            let run = &self.runs[*n];
+            run.mode == SUPERSEDED && !run.rollback && run.status == "InProgress"
+        };
+        let older = stages.find_map(|stage| {
+            let line = self.line(stage);
+            let (_, before) = line.split_last()?;
+            before.iter().copied().find(yields)
+        });
+        older.map(|n| self.runs[n].status = "Superseded").is_some()
+    }
+}
