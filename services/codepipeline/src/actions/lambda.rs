@@ -68,7 +68,7 @@ impl Action for Lambda {
 /// with a failure. `kind` is a partner's type that says by which function its actions are carried out.
 pub async fn invoke(job: &Job, function: &str, kind: Option<&TypeRow>) -> Result<Output, Failed> {
     let name = name(function);
-    let arn = Arn::new("lambda", job.region(), job.account(), &format!("function:{name}")).to_string();
+    let arn = Arn::new("lambda", job.region(), job.account(), format!("function:{name}")).to_string();
     job.cx.authorize(&[Access::new("lambda:InvokeFunction", arn)]).await?;
     let unknown = || {
         let message = format!(
