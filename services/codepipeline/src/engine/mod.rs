@@ -68,9 +68,10 @@ pub fn decide(state: &State, now: Millis) -> Vec<Event> {
 fn next(state: &State, now: Millis) -> Option<Kind> {
     actions::expired(state, now)
         .or_else(|| conditions::woken(state, now))
+        // Before their execution ends, after which nothing is told of them any more.
+        .or_else(|| conditions::next(state))
         .or_else(|| stop::next(state))
         .or_else(|| update::next(state))
-        .or_else(|| conditions::next(state))
         .or_else(|| actions::next(state))
         .or_else(|| locks::next(state))
 }

@@ -143,7 +143,10 @@ fn rules_are_checked_as_actions_are() {
     };
     refused(compare("LIKE", "v"), "configuration key 'Operator' must be one of EQ, NE, CONTAINS, MATCHES");
     refused(compare("MATCHES", "("), "configuration key 'Value' is no regular expression");
-    refused(compare("MATCHES", "(a)\\1"), "backreferences are not supported");
+    refused(
+        compare("MATCHES", "(a)\\1"),
+        "configuration key 'Value' is no regular expression that Longshore can match: error: backreferences",
+    );
     refused(
         rule("VariableCheck", json!({"Variable": "x", "Operator": "EQ"})),
         "the required configuration key 'Value' is missing",
