@@ -12,4 +12,4 @@ mod wait;
 
 pub use client::{Client, Outcome};
 pub use server::Server;
-pub use wait::{eventually, within};
+pub use wait::{eventually, moment, within};

@@ -22,7 +22,13 @@ pub fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>
     }
 }
 
-/// The one place where the suite sleeps.
+/// Lets time pass, where it is time itself that a test varies.
+#[allow(clippy::disallowed_methods, reason = "a moment at random")]
+pub fn moment(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The one place where the suite waits for others.
 #[allow(clippy::disallowed_methods, reason = "other programs give no wake")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));

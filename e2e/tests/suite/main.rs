@@ -7,6 +7,7 @@ mod bad_input;
 mod events;
 mod git;
 mod jobs;
+mod kill_loop;
 mod life;
 mod network;
 mod protocols;
