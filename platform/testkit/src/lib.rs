@@ -2,12 +2,14 @@
 //! remembers what it was asked, an engine that runs nothing, and address ranges that no other test has.
 
 mod authority;
+mod crash;
 mod engine;
 mod ranges;
 mod time;
 mod world;
 
 pub use authority::Witness;
+pub use crash::killed_after_each_commit;
 pub use engine::FakeEngine;
 pub use ranges::RangeLease;
 pub use time::{ManualClock, SeededEntropy};

@@ -15,8 +15,12 @@ struct Net {
 }
 
 async fn net() -> Net {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let engine = FakeEngine::new(world.clock.clone());
+    over(world, engine)
+}
+
+fn over(mut world: World, engine: Arc<FakeEngine>) -> Net {
     let ec2 = Ec2::new(world.store.clone(), engine.clone(), world.clock.clone(), world.entropy.clone());
     world.serve(|ops| ec2.register(ops));
     Net { world, engine }
@@ -257,4 +261,92 @@ async fn tags_filter_and_pages_go_on() {
     assert_eq!(seen, 4, "the default one too");
     let refused = fault(net.world.call("ec2.DescribeVpcs", json!({"NextToken": "forged"})).await);
     assert!(refused.starts_with("InvalidPaginationToken"), "{refused}");
+}
+
+impl From<Net> for World {
+    fn from(net: Net) -> Self {
+        net.world
+    }
+}
+
+/// The first of a description's items that fits.
+fn with(items: &Value, name: &str, value: &str) -> Option<Value> {
+    items.as_array().into_iter().flatten().find(|item| item[name] == *value).cloned()
+}
+
+#[tokio::test]
+async fn a_crash_after_any_commit_changes_nothing() {
+    let open = async |world: World, engine: Arc<std::sync::OnceLock<Arc<FakeEngine>>>| {
+        let engine = engine.get_or_init(|| FakeEngine::new(world.clock.clone())).clone();
+        over(world, engine)
+    };
+    // As a client does that describes what it wants: what is there is not made again.
+    let deed = async |net: &Net| {
+        let call = async |operation: &str, input| net.world.call(&format!("ec2.{operation}"), input).await;
+        let ensure = async |set: &str,
+                            describe: &str,
+                            name: &str,
+                            value: &str,
+                            create: &str,
+                            input: Value| {
+            match with(&call(describe, json!({})).await?[set], name, value) {
+                Some(found) => Ok::<_, kernel::Fault>(found),
+                None => {
+                    call(create, input).await?;
+                    Ok(with(&call(describe, json!({})).await?[set], name, value).unwrap())
+                }
+            }
+        };
+        let (cidr, within) = ("10.0.0.0/16", "10.0.1.0/24");
+        let input = json!({"CidrBlock": cidr});
+        let vpc =
+            ensure("vpcSet", "DescribeVpcs", "cidrBlock", cidr, "CreateVpc", input).await?["vpcId"].clone();
+        let input = json!({"VpcId": vpc, "CidrBlock": within});
+        let subnet =
+            ensure("subnetSet", "DescribeSubnets", "cidrBlock", within, "CreateSubnet", input).await?;
+        let input = json!({"VpcId": vpc, "GroupName": "app", "GroupDescription": "d"});
+        let set = "securityGroupInfo";
+        let group =
+            ensure(set, "DescribeSecurityGroups", "groupName", "app", "CreateSecurityGroup", input).await?;
+        let pair =
+            json!({"ipProtocol": "tcp", "fromPort": 80, "toPort": 80, "ipRanges": [{"cidrIp": "0.0.0.0/0"}]});
+        let input = json!({"GroupId": group["groupId"], "IpPermissions": [pair]});
+        match call("AuthorizeSecurityGroupIngress", input).await {
+            Err(fault) if !fault.is("InvalidPermission.Duplicate") => return Err(fault),
+            _ => {}
+        }
+        let input = json!({"subnetId": subnet["subnetId"], "SecurityGroupId": [group["groupId"]], "description": "task"});
+        let set = "networkInterfaceSet";
+        let interface =
+            ensure(set, "DescribeNetworkInterfaces", "description", "task", "CreateNetworkInterface", input)
+                .await?;
+        let prepare = PrepareInterface { network_interface_id: text(&interface["networkInterfaceId"]) };
+        net.world.cx().call(prepare).await.map(drop)
+    };
+    let outcome = async |net: &Net| {
+        let all = async |operation: &str, set: &str, shown: &[&str]| {
+            let items = net.call(operation, json!({})).await[set].clone();
+            let show = |item: &Value| shown.iter().map(|name| item[*name].clone()).collect::<Value>();
+            let mut lines: Vec<String> =
+                items.as_array().unwrap().iter().map(|item| show(item).to_string()).collect();
+            lines.sort();
+            lines
+        };
+        let interfaces = net.call("DescribeNetworkInterfaces", json!({})).await;
+        let prepared = net.prepare(&text(&interfaces["networkInterfaceSet"][0]["networkInterfaceId"])).await;
+        json!([
+            all("DescribeVpcs", "vpcSet", &["cidrBlock", "isDefault"]).await,
+            all("DescribeSubnets", "subnetSet", &["cidrBlock", "availableIpAddressCount"]).await,
+            all("DescribeSecurityGroups", "securityGroupInfo", &["groupName"]).await,
+            all(
+                "DescribeNetworkInterfaces",
+                "networkInterfaceSet",
+                &["description", "privateIpAddress", "status"]
+            )
+            .await,
+            format!("{:?}", (prepared.address, prepared.subnet, prepared.rules)),
+            net.engine.log(),
+        ])
+    };
+    testkit::killed_after_each_commit(5, open, deed, outcome).await;
 }

@@ -20,7 +20,12 @@ struct Registry {
 }
 
 async fn registry() -> Registry {
-    let mut world = World::new().await;
+    let registry = over(World::new().await).await;
+    registry.world.call("ecr.CreateRepository", json!({"repositoryName": "team/app"})).await.unwrap();
+    registry
+}
+
+async fn over(mut world: World) -> Registry {
     let ecr = Ecr::new(
         world.store.clone(),
         world.blobs.clone(),
@@ -31,7 +36,6 @@ async fn registry() -> Registry {
     world.serve(|ops| ecr.register(ops));
     let token = world.call("ecr.GetAuthorizationToken", json!({})).await.unwrap();
     let login = token["authorizationData"][0]["authorizationToken"].as_str().unwrap().to_owned();
-    world.call("ecr.CreateRepository", json!({"repositoryName": "team/app"})).await.unwrap();
     Registry { world, ecr, login }
 }
 
@@ -225,4 +229,61 @@ async fn the_api_refuses_with_awss_codes() {
         repository["repository"]["repositoryArn"],
         "arn:aws:ecr:us-east-1:000000000000:repository/team/app"
     );
+}
+
+impl From<Registry> for World {
+    fn from(registry: Registry) -> Self {
+        registry.world
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_any_commit_changes_nothing() {
+    let broken =
+        |status: http::StatusCode| kernel::Fault::internal(format!("the registry answered {status}"));
+    let open = async |world: World, (): ()| over(world).await;
+    let deed = async |registry: &Registry| {
+        let repository = json!({"repositoryName": "team/app"});
+        match registry.world.call("ecr.CreateRepository", repository).await {
+            // As after a client's retry.
+            Err(fault) if !fault.is("RepositoryAlreadyExistsException") => return Err(fault),
+            _ => {}
+        }
+        let layer: &[u8] = b"a layer";
+        let digest = Digest::of(layer).to_string();
+        // As docker: what is there is not pushed again, and an upload that broke off is begun anew.
+        let held = registry.ask("HEAD", &format!("/v2/team/app/blobs/{digest}"), "").await.status();
+        if held != 200 {
+            let begun = registry.ask("POST", "/v2/team/app/blobs/uploads/", "").await;
+            let at = begun
+                .headers()
+                .get("location")
+                .ok_or_else(|| broken(begun.status()))?
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let sent = registry.ask("PATCH", &at, layer).await.status();
+            let put = registry.ask("PUT", &format!("{at}?digest={digest}"), "").await.status();
+            if sent != 202 || put != 201 {
+                return Err(broken(put));
+            }
+        }
+        let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "c", "digest": digest, "size": layer.len()}, "layers": []});
+        let put = registry.ask("PUT", "/v2/team/app/manifests/v1", manifest.to_string()).await.status();
+        if put == 201 { Ok(()) } else { Err(broken(put)) }
+    };
+    let outcome = async |registry: &Registry| {
+        // What broke off is swept when it is old.
+        registry.world.clock.advance(std::time::Duration::from_secs(25 * 3600));
+        registry.ecr.sweep().await.unwrap();
+        let list =
+            registry.world.call("ecr.ListImages", json!({"repositoryName": "team/app"})).await.unwrap();
+        let layer = Digest::of(b"a layer").to_string();
+        let pulled = text(registry.ask("GET", &format!("/v2/team/app/blobs/{layer}"), "").await).await;
+        let events = registry.world.store.messages(store::EVENTS, 0, 10).await.unwrap();
+        let pushes = events.iter().filter(|event| event.payload["detail"]["action-type"] == "PUSH").count();
+        json!([list["imageIds"], pulled, registry.world.blobs.names("ecr").await.unwrap().len(), pushes])
+    };
+    testkit::killed_after_each_commit(2, open, deed, outcome).await;
 }

@@ -328,3 +328,45 @@ async fn a_restart_publishes_again_and_wakes_come() {
     snapshots.wait_for(|snapshot| holds(snapshot, 4)).await.unwrap();
     driver.stop().await;
 }
+
+impl From<Rig> for World {
+    fn from(rig: Rig) -> Self {
+        rig.world
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_any_commit_changes_nothing() {
+    let deed = async |rig: &Rig| {
+        let input = json!({"Name": "example.com", "CallerReference": "once"});
+        match rig.world.call("route53.CreateHostedZone", input).await {
+            // As after a client's retry.
+            Err(fault) if !fault.is("HostedZoneAlreadyExists") => return Err(fault),
+            _ => {}
+        }
+        let zones = rig.world.call("route53.ListHostedZones", json!({})).await?;
+        let zone = zones["HostedZones"][0]["Id"].as_str().unwrap_or_default().to_owned();
+        let sets = json!([
+            set("UPSERT", "www.example.com", "A", &["192.0.2.1"]),
+            set("UPSERT", "example.com", "TXT", &["\"a\""]),
+        ]);
+        rig.change(&zone, sets).await?;
+        rig.change(&zone, json!([set("UPSERT", "www.example.com", "A", &["192.0.2.2"])])).await?;
+        let last = rig.change(&zone, json!([set("UPSERT", "api.example.com", "A", &["192.0.2.3"])])).await?;
+        rig.route53.workers().remove(0).run().await?;
+        let generation = rig.hub.snapshots().borrow().as_ref().map_or(0, |snapshot| snapshot.generation);
+        rig.hub.report(Report { applied: generation, ..Report::default() });
+        rig.route53.workers().remove(1).run().await?;
+        let found = rig.world.call("route53.GetChange", json!({"Id": last["ChangeInfo"]["Id"]})).await?;
+        assert_eq!(found["ChangeInfo"]["Status"], "INSYNC");
+        Ok(())
+    };
+    let outcome = async |rig: &Rig| {
+        let zones = rig.call("ListHostedZones", json!({})).await;
+        let zone = zones["HostedZones"][0]["Id"].as_str().unwrap().to_owned();
+        let served = rig.hub.snapshots().borrow().as_ref().map(|snapshot| snapshot.naming.zones.len());
+        json!([zones["HostedZones"].as_array().map(Vec::len), rig.records(&zone).await, served])
+    };
+    let open = async |world: World, (): ()| Rig::over(world);
+    testkit::killed_after_each_commit(5, open, deed, outcome).await;
+}

@@ -1,5 +1,6 @@
 //! The service beside neighbours that answer as EC2 and ACM do.
 
+mod crash;
 mod neighbours;
 
 use std::sync::Arc;
@@ -25,8 +26,11 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        let mut world = World::new().await;
-        let (hub, neighbours) = (Hub::new(), Arc::<Neighbours>::default());
+        Self::over(World::new().await, Arc::default())
+    }
+
+    fn over(mut world: World, neighbours: Arc<Neighbours>) -> Self {
+        let hub = Hub::new();
         hub.publish(Naming::default());
         hub.publish(Platform::default());
         let range = Range { network: [127, 42, 0, 0].into(), bits: 16 };
