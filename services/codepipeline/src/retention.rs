@@ -107,6 +107,8 @@ impl Retention {
                 .artifacts
                 .extend(made(execution).map(|artifact| (artifact.bucket.clone(), artifact.key.clone())));
         }
+        // What a stage rolls itself back to, though nothing shows it any more.
+        needed.ids.extend(state.targets.values().map(|target| target.execution.clone()));
         for stage in state.plan().iter().flat_map(|plan| &plan.stages) {
             let stage = place.succeeded(version, &stage.name);
             let newest = self.desk.store.list_back::<Succeeded>(&stage, None, 1);
@@ -247,10 +249,9 @@ impl Needed {
     }
 }
 
-/// The artifacts of an execution's last runs.
+/// The artifacts that an execution works with: of its last runs, and those that a rollback was given.
 fn made(execution: &Execution) -> impl Iterator<Item = &Artifact> {
-    let runs = execution.visits.iter().flat_map(|visit| visit.actions.values());
-    runs.flat_map(|run| run.output.artifacts.values())
+    execution.outputs().flat_map(|(.., output)| output.artifacts.values())
 }
 
 impl Worker for Retention {

@@ -159,6 +159,40 @@ async fn retention_removes_what_is_old_and_not_needed() {
     assert_eq!(b.world.store.count::<crate::records::Succeeded>(store::Key::all()).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn retention_keeps_what_a_stage_rolls_itself_back_to() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    let mut declared = pipeline(&[vec![source()], vec![build()]]);
+    declared["stages"][1]["onFailure"] = json!({"result": "ROLLBACK"});
+    b.ok("CreatePipeline", json!({"pipeline": with(declared, json!({"pipelineType": "V2"}))})).await;
+    let oldest = b.newest("Succeeded").await["pipelineExecutionId"].clone();
+    let before: BTreeSet<String> = b.fakes.memory().objects.keys().cloned().collect();
+    let target = finished(&b).await;
+    let made = |b: &Bench| b.fakes.memory().objects.keys().cloned().collect::<BTreeSet<String>>();
+    let needed: BTreeSet<String> = made(&b).difference(&before).cloned().collect();
+
+    // The next one fails, and the rollback is then what both the state and the stage's marks show.
+    b.fakes.memory().builds_end = None;
+    let failed = b.ok("StartPipelineExecution", json!({"name": "p"})).await["pipelineExecutionId"].clone();
+    b.until("GetPipelineState", json!({"name": "p"}), |s| {
+        s["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"] == "proj:3"
+    })
+    .await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.build_ends("FAILED").await;
+    ended(&b, &failed, "Failed").await;
+    let back = b.newest("Succeeded").await;
+    assert_eq!(back["executionType"], "ROLLBACK");
+
+    b.world.clock.advance(40 * DAY);
+    assert!(retain(&b, Keep { executions: 30 * DAY, artifacts: 10 * DAY }).await);
+    let list = ids(&b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await);
+    assert!(list.contains(&target) && !list.contains(&oldest), "{list:?}");
+    assert!(made(&b).is_superset(&needed) && made(&b).is_disjoint(&before));
+    assert_eq!(verify(&b.world.store).await.unwrap(), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_within_retention_leaves_it_to_the_next_pass() {
     let keep = Keep { executions: 30 * DAY, artifacts: 10 * DAY };
