@@ -113,7 +113,7 @@ struct Rig {
     rows: BTreeMap<u64, Execution>,
     /// It restarts after every event, and looks at what each has changed.
     restarts: bool,
-    before: Vec<((&'static str, u64, usize, usize, usize), &'static str)>,
+    before: Vec<Standing>,
     seen: Seen,
     show: bool,
 }
@@ -325,8 +325,11 @@ impl Rig {
     }
 }
 
-/// The status of everything, by what it is: its level, execution, stage, condition and place there.
-fn standings(state: &State) -> Vec<((&'static str, u64, usize, usize, usize), &'static str)> {
+/// A status, and whose: by level, execution, stage, condition and place there.
+type Standing = ((&'static str, u64, usize, usize, usize), &'static str);
+
+/// The status of everything.
+fn standings(state: &State) -> Vec<Standing> {
     let mut all = Vec::new();
     for e in &state.executions {
         all.push((("Executions", e.number, 0, 0, 0), e.status.name()));
@@ -472,7 +475,7 @@ fn run(number: u64, show: bool) -> Seen {
     let _named = Named(number);
     let mut dice = Dice(number.wrapping_mul(0x2545_F491_4F6C_DD1D));
     let mode = dice.roll(3) as u8;
-    let mut rig = Rig { show, restarts: show || number % RESTARTS == 0, ..Rig::default() };
+    let mut rig = Rig { show, restarts: show || number.is_multiple_of(RESTARTS), ..Rig::default() };
     rig.define(mode, stages(&mut dice, mode));
     rig.model.settle();
     let steps = if dice.chance(10) { 40 } else { 12 };
