@@ -288,6 +288,7 @@ static WAIT_REASON_TEXT: s::Text = s::Text {
         "Approval",
         "Condition",
         "Provider",
+        "Condition",
         "Capacity",
         "RunOrder",
     ],
