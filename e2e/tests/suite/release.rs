@@ -87,8 +87,10 @@ fn killed_during_build_and_rollout_the_same_execution_ends_and_no_request_fails(
         let log = release.client.boto3("logs", "filter_log_events", asked).ok()?.to_string();
         log.contains("Running command mvn").then_some(())
     });
-    let containers =
-        |release: &Release| release.client.sh("docker ps -q --no-trunc --filter label=longshore.task | sort");
+    // Of this server alone: other tests' containers come and go beside it.
+    let owner = fs::read_to_string(release.server.data().join("owner")).unwrap();
+    let list = format!("docker ps -q --no-trunc --filter label=longshore.owner={} | sort", owner.trim());
+    let containers = |release: &Release| release.client.sh(&list);
     let before = containers(&release);
     release.server.kill();
     release.server.up();
