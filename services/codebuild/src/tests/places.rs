@@ -67,13 +67,13 @@ async fn made(rig: &Rig, operation: &str, input: Value, id: &[&str]) -> String {
 #[tokio::test]
 async fn a_build_in_a_vpc_has_an_interface_there_as_long_as_it_runs() {
     let rig = Rig::new().await;
-    let vpc = made(&rig, "CreateVpc", json!({"CidrBlock": "10.88.0.0/16"}), &["Vpc", "VpcId"]).await;
-    let other = made(&rig, "CreateVpc", json!({"CidrBlock": "10.89.0.0/16"}), &["Vpc", "VpcId"]).await;
+    let vpc = made(&rig, "CreateVpc", json!({"CidrBlock": "10.88.0.0/16"}), &["vpc", "vpcId"]).await;
+    let other = made(&rig, "CreateVpc", json!({"CidrBlock": "10.89.0.0/16"}), &["vpc", "vpcId"]).await;
     let subnet = json!({"VpcId": vpc, "CidrBlock": "10.88.1.0/24"});
-    let subnet = made(&rig, "CreateSubnet", subnet, &["Subnet", "SubnetId"]).await;
+    let subnet = made(&rig, "CreateSubnet", subnet, &["subnet", "subnetId"]).await;
     let group = async |vpc: &str| {
-        let group = json!({"VpcId": vpc, "GroupName": "g", "Description": "d"});
-        made(&rig, "CreateSecurityGroup", group, &["GroupId"]).await
+        let group = json!({"VpcId": vpc, "GroupName": "g", "GroupDescription": "d"});
+        made(&rig, "CreateSecurityGroup", group, &["groupId"]).await
     };
     let (group, strange) = (group(&vpc).await, group(&other).await);
     let inside = |group: &str| json!({"vpcId": vpc, "subnets": [subnet], "securityGroupIds": [group]});
@@ -107,7 +107,7 @@ async fn a_build_in_a_vpc_has_an_interface_there_as_long_as_it_runs() {
     let wake = rig.world.store.watch(&["ec2.interface", "codebuild.build"]);
     loop {
         let found = rig.world.call("ec2.DescribeNetworkInterfaces", json!({})).await.unwrap();
-        if found["NetworkInterfaces"].as_array().is_none_or(Vec::is_empty) {
+        if found["networkInterfaceSet"].as_array().is_none_or(Vec::is_empty) {
             break;
         }
         let _ = tokio::time::timeout(std::time::Duration::from_millis(50), wake.notified()).await;
