@@ -170,10 +170,12 @@ fn tell(client: &Client, endpoint: &Endpoint, state: &str, more: &Value) {
     let connection = made["ConnectionArn"].as_str().unwrap();
     let shown = client.aws(&format!("events describe-connection --name {state}"));
     assert!(!shown.to_string().contains("sesame"), "{shown}");
-    let made = client.aws(&format!(
-        "events create-api-destination --name {state} --http-method POST --connection-arn {connection} --invocation-endpoint {}",
-        endpoint.url
-    ));
+    // In one document: version 1 of the CLI would fetch a parameter that is a URL.
+    let destination = json!({
+        "Name": state, "HttpMethod": "POST", "ConnectionArn": connection, "InvocationEndpoint": endpoint.url,
+    });
+    let made =
+        client.aws_args(&["events", "create-api-destination", "--cli-input-json", &destination.to_string()]);
     let caller = role(client, &format!("caller-{state}"), "events.amazonaws.com");
     let mut target = json!({"Id": "1", "Arn": made["ApiDestinationArn"], "RoleArn": caller});
     target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -52,9 +52,9 @@ got = pipelines.get_pipeline(name="cbor")
 assert got["pipeline"] == made and made["version"] == 1, got
 assert got["metadata"]["created"] > before, got["metadata"]
 assert [p["name"] for p in pipelines.list_pipelines()["pipelines"]] == ["cbor"]
-pipelines.disable_stage_transition(pipelineName="cbor", stageName="Check", transitionType="Inbound", reason="é")
+pipelines.disable_stage_transition(pipelineName="cbor", stageName="Check", transitionType="Inbound", reason="a hold")
 state = pipelines.get_pipeline_state(name="cbor")["stageStates"][1]["inboundTransitionState"]
-assert state["enabled"] is False and state["disabledReason"] == "é" and state["lastChangedAt"] > before, state
+assert state["enabled"] is False and state["disabledReason"] == "a hold" and state["lastChangedAt"] > before, state
 refused("PipelineNotFoundException", pipelines.get_pipeline, name="none")
 refused("ValidationException", pipelines.get_pipeline, name="cbor", version=0)
 refused("PipelineNameInUseException", pipelines.create_pipeline, pipeline=pipeline)
