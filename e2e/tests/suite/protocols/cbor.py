@@ -56,7 +56,7 @@ pipelines.disable_stage_transition(pipelineName="cbor", stageName="Check", trans
 state = pipelines.get_pipeline_state(name="cbor")["stageStates"][1]["inboundTransitionState"]
 assert state["enabled"] is False and state["disabledReason"] == "a hold" and state["lastChangedAt"] > before, state
 refused("PipelineNotFoundException", pipelines.get_pipeline, name="none")
-refused("ValidationException", pipelines.get_pipeline, name="cbor", version=0)
+refused("ValidationException", pipelines.get_pipeline, name="no spaces")
 refused("PipelineNameInUseException", pipelines.create_pipeline, pipeline=pipeline)
 pipelines.delete_pipeline(name="cbor")
 
