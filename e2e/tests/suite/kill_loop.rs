@@ -21,7 +21,7 @@ fn thirty_kills_lose_nothing_and_do_nothing_twice() {
     let kills = number("KILLS").map_or(KILLS, |kills: u64| u32::try_from(kills).unwrap_or(KILLS));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let seed = number("KILL_SEED").unwrap_or(u64::try_from(now).unwrap_or(1));
-    println!("KILL_SEED={seed} KILLS={kills}");
+    eprintln!("KILL_SEED={seed} KILLS={kills}");
 
     let mut server = Server::start();
     let (mut user, mut said) = user(&server);
@@ -117,5 +117,5 @@ fn accounted(report: &Value) {
     }
     assert!(written.is_empty(), "objects of no run: {written:?}");
     assert!(succeeded > 20, "only {succeeded} executions succeeded: too few to show anything");
-    println!("{succeeded} succeeded, {waiting} wait for a reason that is told");
+    eprintln!("{succeeded} succeeded, {waiting} wait for a reason that is told");
 }
