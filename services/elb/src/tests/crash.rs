@@ -36,7 +36,7 @@ async fn deed(rig: &Rig) -> Result<(), Fault> {
     let rule =
         json!({"ListenerArn": listener, "Priority": 7, "Conditions": path("/api/*"), "Actions": actions});
     made("Rule", rule, "PriorityInUse").await?;
-    for worker in rig.elb.workers(&rig.ops) {
+    for worker in rig.elb.workers(&rig.ops, watch::Sender::new(Arc::default()).subscribe()) {
         worker.run().await?;
     }
     Ok(())
