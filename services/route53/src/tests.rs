@@ -367,6 +367,10 @@ async fn a_crash_after_any_commit_changes_nothing() {
         let served = rig.hub.snapshots().borrow().as_ref().map(|snapshot| snapshot.naming.zones.len());
         json!([zones["HostedZones"].as_array().map(Vec::len), rig.records(&zone).await, served])
     };
-    let open = async |world: World, (): ()| Rig::over(world);
+    let open = async |world: World, (): ()| {
+        let rig = Rig::over(world);
+        rig.hub.publish(Platform::default());
+        rig
+    };
     testkit::killed_after_each_commit(5, open, deed, outcome).await;
 }
