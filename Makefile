@@ -1,11 +1,14 @@
 # The commands of this house; each is a script that can also be run by itself.
-.PHONY: help setup demo demo-down test verify bench
+.PHONY: help setup build demo demo-down test verify bench
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## Installs what is missing on this machine, and builds the base images
 	scripts/setup --for all
+
+build: ## The one static binary, and where it lies
+	scripts/build
 
 demo: ## A git push becomes a served page: the whole release of a Spring Boot service
 	scripts/demo

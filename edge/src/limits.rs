@@ -15,7 +15,7 @@ pub const FORWARDED_FOR: usize = 30;
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// A client's TLS handshake.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Client connections of one load balancer's listener.
+/// Client connections of one address of a load balancer's listener.
 pub const CONNECTIONS: usize = 20_000;
 /// Idle connections to one target, per worker.
 pub const IDLE_PER_TARGET: usize = 256;

@@ -17,7 +17,7 @@ use crate::block::Block;
 use crate::dns::{self, Dns, Who};
 use crate::proxy::front::Front;
 use crate::proxy::serve::serve;
-use crate::proxy::signal::Level;
+use crate::proxy::signal::{Level, Signals};
 use crate::workers::Workers;
 
 /// An address at which a load balancer's listener is reached.
@@ -62,8 +62,36 @@ pub struct Listeners {
 
 #[derive(Debug)]
 struct Serving {
-    door: Arc<ArcSwap<Door>>,
+    open: Arc<ArcSwap<Open>>,
     _accept: Task,
+}
+
+/// A door, and who came in by it. A listener may have many doors, of which one may go while the others stay.
+#[derive(Debug)]
+struct Open {
+    door: Door,
+    signals: Arc<Signals>,
+}
+
+impl Open {
+    fn new(door: &Door) -> Self {
+        Self { door: door.clone(), signals: Arc::default() }
+    }
+
+    /// The same place with what is wanted now. Who came in by another listener's door ends after what it is doing.
+    fn turned(&self, door: &Door) -> Self {
+        if !Arc::ptr_eq(&self.door.front, &door.front) {
+            self.signals.raise(Level::Graceful);
+            return Self::new(door);
+        }
+        Self { door: door.clone(), signals: self.signals.clone() }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.open.load().signals.raise(Level::Graceful);
+    }
 }
 
 /// A task that ends with its handle.
@@ -104,24 +132,19 @@ impl Listeners {
     pub fn commit(&mut self, wanted: &Wanted, bound: Bound, workers: &Arc<Workers>, dns: &Arc<Dns>) {
         for (addr, door) in &wanted.fronts {
             if let Some(serving) = self.fronts.get(addr) {
-                serving.door.store(Arc::new(door.clone()));
+                let turned = serving.open.load().turned(door);
+                serving.open.store(Arc::new(turned));
             }
         }
-        self.fronts.retain(|addr, serving| {
-            let kept = wanted.fronts.contains_key(addr);
-            if !kept {
-                serving.door.load().front.signals.raise(Level::Graceful);
-            }
-            kept
-        });
+        self.fronts.retain(|addr, _| wanted.fronts.contains_key(addr));
         for (addr, listener) in bound.fronts {
             let (Some(door), Ok(listener)) = (wanted.fronts.get(&addr), TcpListener::from_std(listener))
             else {
                 continue;
             };
-            let door = Arc::new(ArcSwap::from_pointee(door.clone()));
-            let accept = Task(tokio::spawn(accept(listener, door.clone(), workers.clone())));
-            self.fronts.insert(addr, Serving { door, _accept: accept });
+            let open = Arc::new(ArcSwap::from_pointee(Open::new(door)));
+            let accept = Task(tokio::spawn(accept(listener, open.clone(), workers.clone())));
+            self.fronts.insert(addr, Serving { open, _accept: accept });
         }
         self.dns.retain(|addr, (who, _)| wanted.dns.get(addr) == Some(who));
         for (addr, udp, tcp) in bound.dns {
@@ -138,17 +161,17 @@ impl Listeners {
 }
 
 /// Accepts here and serves on the workers in turn: the kernel's own choice among accepting threads is uneven.
-async fn accept(listener: TcpListener, door: Arc<ArcSwap<Door>>, workers: Arc<Workers>) {
+async fn accept(listener: TcpListener, open: Arc<ArcSwap<Open>>, workers: Arc<Workers>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let door = door.load_full();
+                let Open { door, signals } = &*open.load_full();
                 if !door.lets_in(peer.ip()) {
                     tracing::debug!(%peer, "security groups keep a client out");
                     continue;
                 }
                 match stream.into_std() {
-                    Ok(stream) => workers.spawn(serve(door.front.clone(), stream, peer)),
+                    Ok(stream) => workers.spawn(serve(door.front.clone(), signals.clone(), stream, peer)),
                     Err(error) => tracing::warn!(%error, "a connection was lost on its way to a worker"),
                 }
             }

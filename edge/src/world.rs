@@ -12,7 +12,6 @@ use crate::health::{self, Checked};
 use crate::listeners::{Listeners, Task};
 use crate::plan::{Current, Plan};
 use crate::proxy::group::{Group, Settings};
-use crate::proxy::signal::Level;
 use crate::proxy::target::Target;
 use crate::workers::Workers;
 
@@ -99,9 +98,6 @@ impl World {
             }
             fronts.insert(arn, front);
         }
-        for (_, front) in self.current.fronts.iter().filter(|(arn, _)| !fronts.contains_key(*arn)) {
-            front.signals.raise(Level::Graceful);
-        }
         self.dns.view.store(Arc::new(plan.view));
         self.listeners.commit(&plan.wanted, bound, &self.workers, &self.dns);
         self.current = Current { groups: plan.groups, fronts, counters: plan.counters };
@@ -167,7 +163,6 @@ impl World {
     pub fn end(&mut self) {
         self.watches.clear();
         self.listeners = Listeners::default();
-        self.current.fronts.values().for_each(|front| front.signals.raise(Level::Graceful));
     }
 
     /// A snapshot that could not even be read.

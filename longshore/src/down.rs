@@ -93,6 +93,7 @@ async fn remove(engine: &Docker) -> Vec<String> {
 async fn engine_networks(engine: &Docker) -> Vec<String> {
     let mut networks = engine.networks();
     // The first list comes right after the start.
-    drop(timeout(Duration::from_secs(10), networks.changed()).await);
-    networks.borrow().iter().map(|network| network.name.clone()).collect()
+    let told = timeout(Duration::from_secs(10), networks.wait_for(Option::is_some)).await;
+    let networks = told.ok().and_then(Result::ok).and_then(|networks| networks.clone()).unwrap_or_default();
+    networks.iter().map(|network| network.name.clone()).collect()
 }

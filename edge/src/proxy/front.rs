@@ -11,7 +11,6 @@ use snapshot::{LbAttributes, Listener, LoadBalancer, Protocol, Traffic};
 
 use super::group::Group;
 use super::rule::{Act, Facts, Rule};
-use super::signal::Signals;
 use super::tls;
 
 /// A listener. Its routes may be swapped at any time; its connections and sockets stay.
@@ -19,8 +18,6 @@ use super::tls;
 pub struct Front {
     /// What is served now.
     pub routes: ArcSwap<Routes>,
-    /// Its client connections.
-    pub signals: Arc<Signals>,
     /// Its load balancer's counts.
     pub counters: Arc<Counters>,
 }
@@ -28,7 +25,7 @@ pub struct Front {
 impl Front {
     /// A listener that serves these routes.
     pub fn new(routes: Routes, counters: Arc<Counters>) -> Arc<Self> {
-        Arc::new(Self { routes: ArcSwap::from_pointee(routes), signals: Arc::default(), counters })
+        Arc::new(Self { routes: ArcSwap::from_pointee(routes), counters })
     }
 }
 

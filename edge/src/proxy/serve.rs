@@ -22,7 +22,7 @@ use super::forward::forward;
 use super::front::{Front, Routes};
 use super::headers;
 use super::rule::{Act, Facts};
-use super::signal::{Level, Signal};
+use super::signal::{Level, Signal, Signals};
 use crate::limits;
 
 /// Who is at the other end.
@@ -49,10 +49,10 @@ impl Client {
     }
 }
 
-/// Serves a connection to its end, on the worker that runs this.
-pub async fn serve(front: Arc<Front>, stream: std::net::TcpStream, peer: SocketAddr) {
-    let signal = front.signals.join();
-    if front.signals.open() > limits::CONNECTIONS {
+/// Serves a connection to its end, on the worker that runs this. `signals` are those of whoever came in there.
+pub async fn serve(front: Arc<Front>, signals: Arc<Signals>, stream: std::net::TcpStream, peer: SocketAddr) {
+    let signal = signals.join();
+    if signals.open() > limits::CONNECTIONS {
         return;
     }
     front.counters.connection();

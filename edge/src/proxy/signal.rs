@@ -19,7 +19,7 @@ pub enum Level {
     Abort = 2,
 }
 
-/// The connections of one listener or target.
+/// The connections of one door or target.
 #[derive(Debug, Default)]
 pub struct Signals {
     level: AtomicU8,

@@ -1,4 +1,5 @@
 //! Requests through a load balancer.
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -367,4 +368,29 @@ async fn a_listener_that_goes_ends_its_connections_and_leaves_the_others() {
     assert_eq!(get(two, "/").await.0, 200);
     rig.serve(Balancing::default()).await;
     assert!(TcpStream::connect((two, PORT)).await.is_err(), "nobody listens");
+}
+
+#[tokio::test]
+async fn a_listener_outlives_the_addresses_that_it_loses() {
+    let (rig, ip, gateway) = (Rig::new(), address(), address());
+    let a = Backend::new("a").await;
+    let mut all = simple(ip, &[a.at]);
+    let everybody = || BTreeMap::from([(PORT, vec!["0.0.0.0/0".to_owned()])]);
+    let inside =
+        |port| Inside { gateway, address: gateway, ports: [(PORT, port)].into(), peers: everybody() };
+    all.load_balancers[0].inside = vec![inside(PORT)];
+    rig.serve_healthy(all.clone()).await;
+    assert_eq!((get(ip, "/").await.0, get(gateway, "/").await.0), (200, 200));
+
+    // The container network goes, as all do for a control plane that has not seen the engine yet.
+    all.load_balancers[0].inside.clear();
+    rig.serve(all.clone()).await;
+    assert_eq!(get(ip, "/").await.0, 200);
+    assert!(TcpStream::connect((gateway, PORT)).await.is_err());
+
+    // It comes back, and the listener moves.
+    all.load_balancers[0].inside = vec![inside(PORT)];
+    all.load_balancers[0].address = address();
+    rig.serve(all.clone()).await;
+    assert_eq!((get(all.load_balancers[0].address, "/").await.0, get(gateway, "/").await.0), (200, 200));
 }

@@ -20,8 +20,8 @@ pub async fn listen(server: Server, engine: Arc<dyn Engine>, tls: Arc<ServerConf
     let mut networks = engine.networks();
     let mut listening: HashMap<Ipv4Addr, CancellationToken> = HashMap::new();
     loop {
-        let wanted: Vec<Ipv4Addr> =
-            networks.borrow_and_update().iter().map(|network| network.gateway).collect();
+        let now = networks.borrow_and_update().clone().unwrap_or_default();
+        let wanted: Vec<Ipv4Addr> = now.iter().map(|network| network.gateway).collect();
         listening.retain(|gateway, stop| {
             let keep = wanted.contains(gateway);
             if !keep {

@@ -9,13 +9,17 @@ use super::compose::Plane;
 use super::served;
 use crate::cli::Up;
 
-/// Publishes it now, and again when networks or buckets come and go.
+/// Publishes it once the engine has told its networks, and again when networks or buckets come and go: an edge that
+/// served before this control plane keeps its sockets.
 pub async fn publish(plane: Arc<Plane>, options: Up) {
     let mut networks = plane.engine.networks();
+    if networks.wait_for(Option::is_some).await.is_err() {
+        return;
+    }
     let buckets_changed = plane.store.watch(&["s3.bucket"]);
     loop {
-        let gateways = networks
-            .borrow_and_update()
+        let now = networks.borrow_and_update().clone().unwrap_or_default();
+        let gateways = now
             .iter()
             .map(|network| Gateway { dns: SocketAddr::new(IpAddr::V4(network.gateway), DNS_PORT) })
             .collect();

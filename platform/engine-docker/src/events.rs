@@ -1,6 +1,6 @@
 //! Docker's events, turned into wakes.
 use std::collections::HashMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bollard::query_parameters::EventsOptionsBuilder;
@@ -25,6 +25,13 @@ pub(crate) async fn watch(inner: Weak<Inner>) {
             Ok(()) => pause = RETRY.0,
             Err(error) => {
                 tracing::debug!(%error, "the container engine's events are not to be had");
+                let Some(strong) = inner.upgrade() else { return };
+                // Nobody waits for an engine that is not there.
+                strong.networks.send_if_modified(|known| {
+                    let first = known.is_none();
+                    known.get_or_insert_default();
+                    first
+                });
                 pause = (pause * 2).min(RETRY.1);
             }
         }
@@ -33,7 +40,7 @@ pub(crate) async fn watch(inner: Weak<Inner>) {
 }
 
 /// One connection's events. Holds no strong reference while it waits.
-async fn listen(inner: &Weak<Inner>, strong: std::sync::Arc<Inner>) -> Result<()> {
+async fn listen(inner: &Weak<Inner>, strong: Arc<Inner>) -> Result<()> {
     let client = strong.client.get().await?.clone();
     // From before the subscription, by the engine's own clock: none falls between the two.
     let now = client.info().await.map_err(error)?.system_time;

@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{
     Changes, Cidr, Engine, Error, Exec, Executed, Image, ImageConfig, ImageSource, Info, LogLine,
-    LogPosition, Network, NetworkSpec, Notifier, Result, Rules, Task, TaskId, TaskSpec,
+    LogPosition, Network, NetworkSpec, Networks, Notifier, Result, Rules, Task, TaskId, TaskSpec,
 };
 use futures::stream::BoxStream;
 use tokio::sync::watch;
@@ -83,7 +83,7 @@ pub(crate) struct Inner {
     names: Names,
     client: Client,
     notifier: Notifier,
-    networks: watch::Sender<Arc<Vec<Network>>>,
+    networks: watch::Sender<Networks>,
     /// One network is made at a time, so that two do not pick the same free range.
     making_network: tokio::sync::Mutex<()>,
     gates: Mutex<HashMap<TaskId, Weak<Gate>>>,
@@ -108,7 +108,7 @@ impl Docker {
             names: Names::new(&options.owner),
             client: Client::new(options.host.clone()),
             notifier: Notifier::default(),
-            networks: watch::Sender::new(Arc::default()),
+            networks: watch::Sender::new(None),
             making_network: tokio::sync::Mutex::default(),
             gates: Mutex::default(),
             pulled: Mutex::default(),
@@ -200,7 +200,7 @@ impl Engine for Docker {
         self.0.ensure_network(spec).await
     }
 
-    fn networks(&self) -> watch::Receiver<Arc<Vec<Network>>> {
+    fn networks(&self) -> watch::Receiver<Networks> {
         self.0.networks.subscribe()
     }
 

@@ -73,8 +73,8 @@ impl Inner {
         let mut now = self.list_networks().await?;
         now.sort_by(|a, b| a.name.cmp(&b.name));
         self.networks.send_if_modified(|before| {
-            let changed = **before != now;
-            *before = Arc::new(now);
+            let changed = before.as_deref() != Some(&now);
+            *before = Some(Arc::new(now));
             changed
         });
         Ok(())

@@ -224,7 +224,7 @@ fn a_taken_range_gives_way_and_an_unknown_image_is_told() {
         assert_eq!(second.cidr.prefix(), 16);
         assert!(!second.cidr.overlaps(first.cidr));
         assert_eq!(bench.network("other").await, second, "it is kept");
-        let listed = bench.docker.networks().borrow().clone();
+        let listed = bench.docker.networks().borrow().clone().unwrap();
         assert_eq!(listed.iter().map(|n| n.name.as_str()).collect::<Vec<_>>(), ["other", "vpc"]);
 
         let mut broken = bench.container("app", "true");

@@ -22,7 +22,6 @@ pub mod status;
 pub mod task;
 pub mod trust;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +35,7 @@ pub use error::{Error, Result};
 pub use image::{Auth, Image, ImageConfig, ImageSource, PullPolicy};
 pub use interface::{Admits, Enter, Entrance, PrepareInterface, Prepared, ResolveInterface};
 pub use logs::{LogLine, LogPosition, LogStream};
-pub use network::{Network, NetworkSpec};
+pub use network::{Network, NetworkSpec, Networks};
 pub use rules::{Allow, Protocol, Redirect, Rules};
 pub use status::{ContainerState, ContainerStatus, Health, Info, Task, TaskState};
 pub use task::{
@@ -98,7 +97,7 @@ pub trait Engine: Send + Sync + 'static {
     async fn ensure_network(&self, spec: NetworkSpec) -> Result<Network>;
 
     /// This owner's networks as they come and go, for those who listen on the gateways.
-    fn networks(&self) -> watch::Receiver<Arc<Vec<Network>>>;
+    fn networks(&self) -> watch::Receiver<Networks>;
 
     /// Removes a network that no task uses. Fine when there is none. Errors: [`Error::NetworkInUse`].
     async fn remove_network(&self, name: &str) -> Result<()>;

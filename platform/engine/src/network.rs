@@ -1,5 +1,6 @@
 //! Container networks.
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::Cidr;
 
@@ -24,3 +25,7 @@ pub struct Network {
     /// The host's own address in it: the first after the network's. Listeners for containers bind to it.
     pub gateway: Ipv4Addr,
 }
+
+/// An owner's networks; none before the engine was asked for the first time, whether it answered or not. Until then
+/// whoever serves on them leaves everything as it is.
+pub type Networks = Option<Arc<Vec<Network>>>;

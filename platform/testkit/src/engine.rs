@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::{
     Change, Changes, Cidr, Condition, ContainerState, ContainerStatus, Dependency, Engine, Error, Exec,
     Executed, Health, Image, ImageConfig, ImageSource, Info, LogLine, LogPosition, LogStream, Network,
-    NetworkSpec, Notifier, Result, Rules, Task, TaskId, TaskSpec, TaskState,
+    NetworkSpec, Networks, Notifier, Result, Rules, Task, TaskId, TaskSpec, TaskState,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -22,7 +22,7 @@ pub struct FakeEngine {
     clock: Arc<dyn Clock>,
     world: Mutex<State>,
     notifier: Notifier,
-    networks: watch::Sender<Arc<Vec<Network>>>,
+    networks: watch::Sender<Networks>,
 }
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl FakeEngine {
             clock,
             world: Mutex::default(),
             notifier: Notifier::default(),
-            networks: watch::Sender::new(Arc::default()),
+            networks: watch::Sender::new(Some(Arc::default())),
         })
     }
 
@@ -153,7 +153,7 @@ impl FakeEngine {
 
     /// Makes the task, or finds it. Errors: it has stopped, or its network is missing.
     fn begin(&self, spec: &TaskSpec) -> Result<()> {
-        let network = self.networks.borrow().clone();
+        let network = self.networks.borrow().clone().unwrap_or_default();
         let mut state = self.reached()?;
         if let Some(running) = state.tasks.get(&spec.id) {
             return match &running.task.state {
@@ -426,7 +426,7 @@ impl Engine for FakeEngine {
 
     async fn ensure_network(&self, spec: NetworkSpec) -> Result<Network> {
         drop(self.reached()?);
-        let networks = self.networks.borrow().clone();
+        let networks = self.networks.borrow().clone().unwrap_or_default();
         if let Some(found) = networks.iter().find(|network| network.name == spec.name) {
             return Ok(found.clone());
         }
@@ -436,13 +436,12 @@ impl Engine for FakeEngine {
         let cidr = cidr.ok_or(Error::NoRange { name: spec.name.clone(), wanted: spec.wanted })?;
         let gateway = cidr.nth(1).unwrap_or(cidr.first());
         let network = Network { id: format!("net-{}", spec.name), name: spec.name, cidr, gateway };
-        self.networks.send_modify(|all| {
-            *all = Arc::new(all.iter().cloned().chain([network.clone()]).collect());
-        });
+        let all = networks.iter().cloned().chain([network.clone()]);
+        self.networks.send_replace(Some(Arc::new(all.collect())));
         Ok(network)
     }
 
-    fn networks(&self) -> watch::Receiver<Arc<Vec<Network>>> {
+    fn networks(&self) -> watch::Receiver<Networks> {
         self.networks.subscribe()
     }
 
@@ -454,8 +453,9 @@ impl Engine for FakeEngine {
         if self.reached()?.tasks.values().any(used) {
             return Err(Error::NetworkInUse(name.to_owned()));
         }
-        self.networks
-            .send_modify(|all| *all = Arc::new(all.iter().filter(|n| n.name != name).cloned().collect()));
+        let networks = self.networks.borrow().clone().unwrap_or_default();
+        let left = networks.iter().filter(|network| network.name != name).cloned();
+        self.networks.send_replace(Some(Arc::new(left.collect())));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use engine::{Doors, Network, doors};
+use engine::{Doors, Networks, doors};
 use kernel::{Clock, Cx, Entropy, Ops, ids};
 use snapshot::{Action, Hub};
 use store::{Batch, Key, PageToken, Record, Row, Store};
@@ -91,7 +91,7 @@ impl Elb {
     pub fn workers(
         self: &Arc<Self>,
         ops: &Arc<Ops>,
-        networks: watch::Receiver<Arc<Vec<Network>>>,
+        networks: watch::Receiver<Networks>,
     ) -> Vec<Arc<dyn work::Worker>> {
         vec![
             Arc::new(interfaces::Interfaces(self.clone(), ops.clone())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::acm::DescribeCertificate;
 use api::internal::ExportForListener;
-use engine::{Admits, Network};
+use engine::{Admits, Network, Networks};
 use kernel::{Cx, Fault, Fut, Ops};
 use snapshot as s;
 use store::{Key, Record, Row};
@@ -24,7 +24,7 @@ pub struct Publish {
     pub elb: Arc<Elb>,
     pub ops: Arc<Ops>,
     /// The container networks.
-    pub networks: watch::Receiver<Arc<Vec<Network>>>,
+    pub networks: watch::Receiver<Networks>,
 }
 
 impl Worker for Publish {
@@ -50,7 +50,8 @@ impl Worker for Publish {
 
     fn run(&self) -> Fut<'_, std::result::Result<Next, Fault>> {
         Box::pin(async {
-            let networks = self.networks.borrow().clone();
+            // An edge that served before this control plane goes on as it does until they are known.
+            let Some(networks) = self.networks.borrow().clone() else { return Ok(Next::Idle) };
             let balancing = self.compose(&networks).await?;
             let inside = balancing.load_balancers.iter().flat_map(|balancer| &balancer.inside);
             let doors = Some(Arc::new(inside::redirects(&networks, inside)));

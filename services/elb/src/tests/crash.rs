@@ -36,7 +36,7 @@ async fn deed(rig: &Rig) -> Result<(), Fault> {
     let rule =
         json!({"ListenerArn": listener, "Priority": 7, "Conditions": path("/api/*"), "Actions": actions});
     made("Rule", rule, "PriorityInUse").await?;
-    for worker in rig.elb.workers(&rig.ops, watch::Sender::new(Arc::default()).subscribe()) {
+    for worker in rig.elb.workers(&rig.ops, watch::Sender::new(Some(Arc::default())).subscribe()) {
         worker.run().await?;
     }
     Ok(())
@@ -66,4 +66,20 @@ async fn a_crash_after_any_commit_changes_nothing() {
         ])
     };
     killed_after_each_commit(5, open, deed, outcome).await;
+}
+
+#[tokio::test]
+async fn an_edge_is_left_alone_until_the_networks_are_known() {
+    let rig = Rig::new().await;
+    rig.balancer().await;
+    let (known, networks) = watch::channel(None);
+    for worker in rig.elb.workers(&rig.ops, networks.clone()) {
+        worker.run().await.unwrap();
+    }
+    assert!(rig.hub.snapshots().borrow().is_none(), "as if no container could reach a load balancer");
+    known.send_replace(Some(Arc::default()));
+    for worker in rig.elb.workers(&rig.ops, networks) {
+        worker.run().await.unwrap();
+    }
+    assert_eq!(rig.hub.snapshots().borrow().as_ref().unwrap().balancing.load_balancers.len(), 1);
 }

@@ -79,7 +79,7 @@ impl Rig {
             network("vpc-1", "10.0.0.0/16", [10, 0, 0, 1]),
             network("builds", "172.30.0.0/16", [172, 30, 0, 1]),
         ];
-        for worker in self.elb.workers(&self.ops, watch::Sender::new(Arc::new(networks)).subscribe()) {
+        for worker in self.elb.workers(&self.ops, watch::Sender::new(Some(Arc::new(networks))).subscribe()) {
             worker.run().await.unwrap();
         }
     }
