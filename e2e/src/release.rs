@@ -159,10 +159,17 @@ impl Visitor {
     }
 
     /// Ends it; answers every line it wrote: `STATUS BODY`, or `FAILED why`, or `DNS why`.
-    pub fn stop(mut self) -> Vec<String> {
+    pub fn stop(self) -> Vec<String> {
+        let log = self.log.clone();
+        drop(self);
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
     }
 }
