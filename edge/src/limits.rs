@@ -23,8 +23,10 @@ pub const IDLE_PER_TARGET: usize = 256;
 pub const H2_STREAMS: u32 = 128;
 /// Targets tried for one request before it fails.
 pub const ATTEMPTS: usize = 3;
-/// Between two looks whether a new target has come up.
+/// Between two looks whether a target has come up, and between the checks of one that has.
 pub const LOOK: Duration = Duration::from_millis(50);
+/// Looks in the time for which a target has been refusing: the longer it does, the rarer they are.
+pub const LOOKS: u32 = 50;
 /// A compiled regular expression of a rule, in bytes.
 pub const REGEX: usize = 256 << 10;
 

@@ -75,3 +75,20 @@ async fn a_new_target_is_healthy_as_soon_as_it_comes_up() {
     until(&rig, HealthState::Healthy, None, None).await;
     assert!(get(ip, "/").await.1.starts_with("late "));
 }
+
+/// An hour apart as well, and too slow for its first checks: it passes as many in a row as it has to.
+#[tokio::test]
+async fn a_target_that_came_up_too_late_is_healthy_as_soon_as_it_does() {
+    let (rig, ip) = (Rig::new(), address());
+    let free = tokio::net::TcpListener::bind((address(), 0)).await.unwrap();
+    let at = free.local_addr().unwrap();
+    drop(free);
+    let mut all = simple(ip, &[at]);
+    let health = &mut all.target_groups[0].health;
+    (health.interval_ms, health.unhealthy_threshold, health.healthy_threshold) = (3_600_000, 1, 3);
+    rig.serve(all).await;
+    let failed = Some("Health checks failed");
+    until(&rig, HealthState::Unhealthy, Some("Target.FailedHealthChecks"), failed).await;
+    let _late = Backend::at("late", at).await;
+    until(&rig, HealthState::Healthy, None, None).await;
+}
