@@ -16,6 +16,7 @@ pub const SERVICES: &[(&str, &str, &str)] = &[
     ("cloudwatch", "cloudwatch", "cloudwatch"),
     ("codebuild", "codebuild", "codebuild"),
     ("codecommit", "codecommit", "codecommit"),
+    ("codeconnections", "codeconnections", "codeconnections"),
     ("codepipeline", "codepipeline", "codepipeline"),
     ("ec2", "ec2", "ec2"),
     ("ecr", "ecr", "ecr"),

@@ -241,6 +241,77 @@ impl Operation for ExportForListener {
     type Output = ExportForListenerOutput;
 }
 
+/// A commit of a repository behind a connection, for a pipeline's source: `codeconnections:UseConnection`, or
+/// `codestar-connections:UseConnection` where the ARN is of that name.
+#[derive(Clone, Debug)]
+pub struct FetchSource {
+    /// The connection, by either of its ARNs.
+    pub connection_arn: String,
+    /// As the provider names it, `owner/name`.
+    pub repository: String,
+    /// The branch whose head is meant, if no commit is.
+    pub branch: String,
+    /// A full commit id.
+    pub commit: Option<String>,
+}
+
+/// The commit and its files.
+pub struct FetchSourceOutput {
+    /// What is known of the commit.
+    pub commit: FetchedCommit,
+    /// A zip without a top directory, from its beginning; it goes when it is closed.
+    pub archive: std::fs::File,
+}
+
+/// A commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchedCommit {
+    /// Its full id.
+    pub id: String,
+    /// Its whole message.
+    pub message: String,
+    /// ISO 8601, UTC.
+    pub author_date: String,
+    /// Seconds since 1970.
+    pub committed: i64,
+}
+
+impl Operation for FetchSource {
+    const SERVICE: &'static str = "codeconnections";
+    const NAME: &'static str = "FetchSource";
+    type Output = FetchSourceOutput;
+}
+
+/// Every repository behind a connection whose changes some pipeline wants to hear of: these are followed, and no others.
+#[derive(Clone, Debug, Default)]
+pub struct FollowRepositories {
+    /// The repositories.
+    pub repositories: Vec<FollowedRepository>,
+}
+
+/// A repository behind a connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FollowedRepository {
+    /// The connection's account.
+    pub account: String,
+    /// Its Region.
+    pub region: String,
+    /// Its id.
+    pub connection: String,
+    /// As the provider names it.
+    pub repository: String,
+}
+
+/// They are followed.
+#[derive(Debug)]
+pub struct FollowRepositoriesOutput {}
+
+impl Operation for FollowRepositories {
+    const SERVICE: &'static str = "codeconnections";
+    const NAME: &'static str = "FollowRepositories";
+    type Output = FollowRepositoriesOutput;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

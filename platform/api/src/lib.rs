@@ -19,6 +19,7 @@ pub static SERVICES: &[&kernel::schema::Service] = &[
     &cloudwatch::SERVICE,
     &codebuild::SERVICE,
     &codecommit::SERVICE,
+    &codeconnections::SERVICE,
     &codepipeline::SERVICE,
     &ec2::SERVICE,
     &ecr::SERVICE,

@@ -3,6 +3,7 @@ pub mod acm;
 pub mod cloudwatch;
 pub mod codebuild;
 pub mod codecommit;
+pub mod codeconnections;
 pub mod codepipeline;
 pub mod ec2;
 pub mod ecr;
