@@ -50,10 +50,10 @@ pub enum Error {
     #[error("{0}")]
     InvalidTags(String),
     /// The ARN names no pipeline of this account and Region.
-    #[error("'{0}' is not the ARN of a pipeline of this account and Region")]
+    #[error("'{0}' is not the ARN of a pipeline or webhook of this account and Region")]
     InvalidArn(String),
     /// Nothing has this ARN.
-    #[error("No pipeline has the ARN '{0}'")]
+    #[error("Nothing has the ARN '{0}'")]
     ResourceNotFound(String),
     /// The token is not one that this operation gave.
     #[error("The nextToken was not given by this operation, or its request had other parameters")]
@@ -168,6 +168,15 @@ pub enum Error {
     /// More than an action may give.
     #[error("The output variables have {0} bytes, and {most} are allowed", most = limits::OUTPUT_VARIABLES)]
     OutputVariablesTooLarge(usize),
+    /// No such webhook.
+    #[error("No webhook is named '{0}' in this account and Region")]
+    WebhookNotFound(String),
+    /// A webhook's filter cannot be evaluated.
+    #[error("{0}")]
+    InvalidWebhookFilter(String),
+    /// A webhook's authentication and its configuration do not fit.
+    #[error("{0}")]
+    InvalidWebhookAuthentication(String),
     /// Another request for the same thing is under way, with other parameters.
     #[error("{0}")]
     Conflict(String),
@@ -220,6 +229,9 @@ impl Error {
             Self::InvalidJobState { .. } => "InvalidJobStateException",
             Self::InvalidClientToken => "InvalidClientTokenException",
             Self::OutputVariablesTooLarge(_) => "OutputVariablesSizeExceededException",
+            Self::WebhookNotFound(_) => "WebhookNotFoundException",
+            Self::InvalidWebhookFilter(_) => "InvalidWebhookFilterPatternException",
+            Self::InvalidWebhookAuthentication(_) => "InvalidWebhookAuthenticationParametersException",
             Self::Conflict(_) => return ("ConflictException", 409),
             Self::ConcurrentModification => "ConcurrentModificationException",
             Self::Fault(_) | Self::Store(_) => "InternalFailure",

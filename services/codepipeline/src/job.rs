@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::actions::Failed;
 use crate::desk::{Ask, Declaration, Desk};
-use crate::engine::{ActionRun, Artifact, Execution, Kind, Moment, Override, Progress};
+use crate::engine::{ActionRun, Artifact, Execution, Kind, Moment, Override, Progress, Trigger};
 use crate::hub::Listener;
 use crate::records::Place;
 use crate::scope::{Scope, Unusable};
@@ -177,6 +177,16 @@ impl Job {
     pub fn revision(&self, kind: &str) -> Option<&str> {
         let mine = |wanted: &&Override| wanted.action == self.order.action && wanted.kind == kind;
         self.order.execution.overrides.iter().find(mine).map(|wanted| wanted.value.as_str())
+    }
+
+    /// What started the execution.
+    pub fn trigger(&self) -> &Trigger {
+        &self.order.execution.trigger
+    }
+
+    /// The declared action's name.
+    pub fn action(&self) -> &str {
+        &self.order.action
     }
 
     /// The revision of an input artifact that a source action made.

@@ -9,6 +9,7 @@
 //! - `secrets`: sealed where a declaration is stored, masked where it is read.
 //! - `topics`: who is told of approvals.
 //! - `retention`: what is removed of the past; `verify`: whether the log adds up to what is stored.
+//! - `triggers`: changes of repositories behind connections, and webhooks.
 //! - `ops`: the operations. `workers`: deadlines, and the events that start pipelines and wake actions.
 
 mod actions;
@@ -34,6 +35,7 @@ mod secrets;
 mod start;
 mod structure;
 mod topics;
+mod triggers;
 mod variables;
 mod verify;
 mod workers;
@@ -55,6 +57,7 @@ pub use error::Error;
 pub use retention::Keep;
 pub use topics::Topics;
 pub use verify::verify;
+pub use triggers::webhooks::{WebhookFace, Webhooks};
 
 use desk::Desk;
 use records::{Pipeline, Place};
@@ -128,12 +131,18 @@ impl CodePipeline {
             .op::<cp::ListTagsForResource, _>(self);
     }
 
+    /// Its webhooks.
+    pub fn webhooks(self: &Arc<Self>) -> Arc<Webhooks> {
+        Webhooks::new(self)
+    }
+
     /// Its background work; actions run from the first pass on, through these operations.
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn Worker>> {
         self.desk.attach(ops);
         vec![
             Arc::new(workers::Executions::new(self.desk.clone())),
             Arc::new(workers::Events::new(self.desk.clone())),
+            Arc::new(triggers::follow::Follow::new(self.desk.clone())),
         ]
     }
 

@@ -71,3 +71,21 @@ pub const FUNCTION_ANSWER: i64 = 20 * 60 * 1000;
 pub const FUNCTION_CALL: u64 = 15 * 60 * 1000;
 /// Calls of a function for one job, as of Lambda's asynchronous invocations.
 pub const FUNCTION_TRIES: u32 = 3;
+/// Triggers of a pipeline.
+pub const TRIGGERS: usize = 50;
+/// Characters of all patterns of a pipeline's triggers (AWS: 200 KB of filters).
+pub const TRIGGERS_SIZE: usize = 200 * 1024;
+/// Push filters of a trigger, and pull request filters.
+pub const TRIGGER_FILTERS: usize = 3;
+/// Patterns of a list of a filter.
+pub const TRIGGER_PATTERNS: usize = 8;
+/// Characters of a pattern.
+pub const TRIGGER_PATTERN: usize = 255;
+/// Changed files that filters look at.
+pub const CHANGED_FILES: usize = 100;
+/// Webhooks of a Region.
+pub const WEBHOOKS: usize = 300;
+/// Bytes of what is sent to a webhook. A push of thousands of commits stays below.
+pub const WEBHOOK_BODY: usize = 5 << 20;
+/// Deliveries that are dealt with at a time; others wait for a place.
+pub const WEBHOOK_DELIVERIES: usize = 16;

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::jobs::{self, REVISION};
 use crate::limits;
 use crate::records::Place;
+use crate::triggers::CONNECTION;
 
 /// What an execution is asked to start with.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +121,7 @@ fn overrides(pipeline: &cp::PipelineDeclaration, wanted: &[Override]) -> Result<
         let fits = match kind.as_str() {
             // What PutActionRevision told of: the worker of the source gets it.
             REVISION => jobs::owner(&source.action_type_id),
-            "COMMIT_ID" => matches!(provider, "CodeCommit" | "CodeStarSourceConnection"),
+            "COMMIT_ID" => provider == "CodeCommit" || provider == CONNECTION,
             "IMAGE_DIGEST" => provider == "ECR",
             "S3_OBJECT_VERSION_ID" | "S3_OBJECT_KEY" => provider == "S3",
             _ => false,

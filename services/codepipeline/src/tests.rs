@@ -7,6 +7,7 @@ mod fakes;
 mod history;
 mod jobs;
 mod sources;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,16 @@ impl Bench {
         Self::on(World::new().await, Fakes::new())
     }
 
-    fn on(mut world: World, fakes: Arc<Fakes>) -> Self {
+    fn on(world: World, fakes: Arc<Fakes>) -> Self {
+        Self::with(world, fakes, |_, _| {})
+    }
+
+    /// Beside further operations.
+    fn with(
+        mut world: World,
+        fakes: Arc<Fakes>,
+        register: impl FnOnce(&Arc<CodePipeline>, &mut kernel::Ops),
+    ) -> Self {
         let service = CodePipeline::new(Deps {
             store: world.store.clone(),
             sealer: world.sealer.clone(),
@@ -49,6 +59,7 @@ impl Bench {
         let ops = world.serve(|ops| {
             service.register(ops);
             fakes.register(ops);
+            register(&service, ops);
         });
         let driver = Driver::new(world.clock.clone(), Options::default());
         service.workers(&ops).into_iter().for_each(|worker| driver.start(worker));

@@ -17,6 +17,7 @@ use crate::records::{
     RuleRow, Saved, Succeeded, Told,
 };
 use crate::start::{self, Wish};
+use crate::triggers::{self, Change};
 
 /// Rows, timers and messages taken at a time.
 const PAGE: usize = 500;
@@ -168,24 +169,38 @@ impl Events {
     }
 
     async fn heard(&self, event: Event) -> Result<(), Error> {
-        if let Some(source) = actions::changed(&event) {
-            self.start(&event, &source).await?;
+        if let Some(change) = Change::of(&event) {
+            self.start(&event, &change.source(), |pipeline| {
+                triggers::wish(&pipeline.declaration, &change, &event.id)
+            })
+            .await?;
+        } else if let Some(source) = actions::changed(&event) {
+            let wish = |pipeline: &Pipeline| Wish {
+                trigger: start::caused("PollForSourceChanges", &origin(pipeline, &source)),
+                token: Some(format!("event/{}", event.id)),
+                ..Wish::default()
+            };
+            self.start(&event, &source, |pipeline| Some(wish(pipeline))).await?;
         }
         self.desk.hub.tell(event);
         Ok(())
     }
 
-    /// Starts every pipeline that watches a source: once for an event, however often it is heard.
-    async fn start(&self, event: &Event, source: &str) -> Result<(), Error> {
+    /// Starts every pipeline that watches a source, with what it wishes: once for an event, however often it is heard.
+    async fn start(
+        &self,
+        event: &Event,
+        source: &str,
+        wish: impl Fn(&Pipeline) -> Option<Wish>,
+    ) -> Result<(), Error> {
         let scope = Key::new(&event.account, &event.region);
         let mut after = 0;
         loop {
             let page = self.desk.store.find::<Pipeline>(&scope, BY_SOURCE, source, after, PAGE).await?;
             for row in &page {
+                let Some(wish) = wish(&row.value) else { continue };
                 let (account, region) = (event.account.clone(), event.region.clone());
                 let place = Place { account, region, name: row.key.last(), uid: row.value.uid.clone() };
-                let trigger = start::caused("PollForSourceChanges", &origin(&row.value, source));
-                let wish = Wish { trigger, token: Some(format!("event/{}", event.id)), ..Wish::default() };
                 match start::start(&self.desk, &place, &row.value.declaration, &event.id, wish).await {
                     Ok(_) => {}
                     Err(error @ (Error::Store(_) | Error::Fault(_) | Error::ConcurrentModification)) => {

@@ -6,6 +6,7 @@ mod builds;
 pub mod codebuild;
 mod codecommit;
 pub mod commands;
+mod connection;
 mod ecr;
 mod ecr_publish;
 mod ecs;
@@ -36,6 +37,7 @@ pub static TYPES: &[&ActionType] = &[
     &codecommit::TYPE,
     &s3_source::TYPE,
     &ecr::TYPE,
+    &connection::TYPE,
     &codebuild::BUILD,
     &codebuild::TEST,
     &ecr_publish::TYPE,

@@ -10,7 +10,7 @@ mod revisions;
 mod rules;
 mod stages;
 mod state;
-mod tags;
+pub mod tags;
 mod targets;
 mod transitions;
 mod waits;
@@ -24,7 +24,7 @@ use crate::engine::{Artifact, Millis};
 use crate::records::arn;
 
 /// A permission on a pipeline, or on `pipeline/stage` or `pipeline/stage/action`.
-fn on(cx: &Cx, action: &'static str, resource: &str) -> Vec<Access> {
+pub fn on(cx: &Cx, action: &'static str, resource: &str) -> Vec<Access> {
     vec![Access::new(action, arn(&cx.region, cx.account(), resource))]
 }
 
@@ -34,7 +34,7 @@ fn time(at: Millis) -> Option<Timestamp> {
 }
 
 /// How many items a page may have: what was asked for, within AWS's bounds.
-fn page(asked: Option<i32>, most: usize) -> usize {
+pub fn page(asked: Option<i32>, most: usize) -> usize {
     asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
 }
 

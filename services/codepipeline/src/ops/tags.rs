@@ -1,4 +1,4 @@
-//! Tags of pipelines and of custom action types.
+//! Tags of pipelines, of custom action types and of webhooks.
 use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
@@ -9,6 +9,7 @@ use super::on;
 use crate::error::Error;
 use crate::jobs::{self, TypeRow};
 use crate::records::Pipeline;
+use crate::triggers::webhooks::Webhook;
 use crate::{CodePipeline, limits};
 
 /// The tags after these are added.
@@ -40,6 +41,7 @@ pub fn shapes(tags: &BTreeMap<String, String>) -> Vec<cp::Tag> {
 enum Tagged {
     Pipeline(Box<Row<Pipeline>>),
     Type(Box<Row<TypeRow>>),
+    Webhook(Box<Row<Webhook>>),
 }
 
 impl Tagged {
@@ -47,6 +49,7 @@ impl Tagged {
         match self {
             Self::Pipeline(row) => &mut row.value.tags,
             Self::Type(row) => &mut row.value.tags,
+            Self::Webhook(row) => &mut row.value.tags,
         }
     }
 
@@ -54,17 +57,19 @@ impl Tagged {
         match self {
             Self::Pipeline(row) => Batch::new().update(row),
             Self::Type(row) => Batch::new().update(row),
+            Self::Webhook(row) => Batch::new().update(row),
         }
     }
 }
 
-/// The resource in an ARN of this account and Region: a pipeline's name, or `actiontype:` and a type.
+/// The resource in an ARN of this account and Region: a pipeline's name, `actiontype:` and a type, or `webhook:` and a
+/// webhook's name.
 fn resource(cx: &Cx, arn: &str) -> Result<String, Error> {
     let parsed: Option<Arn> = arn.parse().ok();
     let mine = |a: &Arn| a.service == "codepipeline" && a.region == cx.region && a.account == cx.account();
     let known = |a: &Arn| match a.resource.strip_prefix(TYPE) {
         Some(path) => jobs::type_id(path).is_some(),
-        None => !a.resource.contains(['/', ':']),
+        None => !a.resource.strip_prefix(WEBHOOK).unwrap_or(&a.resource).contains(['/', ':']),
     };
     let named = parsed.filter(mine).filter(known);
     named.map(|a| a.resource).ok_or_else(|| Error::InvalidArn(arn.into()))
@@ -72,6 +77,8 @@ fn resource(cx: &Cx, arn: &str) -> Result<String, Error> {
 
 /// What the resource of an action type begins with.
 const TYPE: &str = "actiontype:";
+/// What the resource of a webhook begins with.
+const WEBHOOK: &str = "webhook:";
 
 impl CodePipeline {
     async fn tagged(&self, cx: &Cx, arn: &str) -> Result<Tagged, Error> {
@@ -81,6 +88,10 @@ impl CodePipeline {
             let key = jobs::type_key(cx.account(), &cx.region, &id);
             let row = self.desk.store.get::<TypeRow>(&key).await?.filter(|row| !row.value.deleted);
             return row.map(|row| Tagged::Type(Box::new(row))).ok_or_else(missing);
+        }
+        if let Some(name) = resource.strip_prefix(WEBHOOK) {
+            let row = self.desk.store.get::<Webhook>(&Webhook::key(cx.account(), &cx.region, name)).await?;
+            return row.map(|row| Tagged::Webhook(Box::new(row))).ok_or_else(missing);
         }
         match self.find(cx, &resource).await {
             Ok((_, row)) => Ok(Tagged::Pipeline(Box::new(row))),

@@ -4,6 +4,7 @@ use api::codepipeline as cp;
 use super::{each, twice};
 use crate::error::Error;
 use crate::limits;
+use crate::triggers::declared;
 
 pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     counts(pipeline)?;
@@ -14,7 +15,7 @@ pub(super) fn check(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
     }
     pipeline.stages.iter().try_for_each(stage)?;
     sources(pipeline)?;
-    triggers(pipeline)?;
+    declared::check(pipeline)?;
     variables(pipeline)
 }
 
@@ -81,28 +82,6 @@ fn sources(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// A trigger belongs to a connection's source action, and to one alone.
-fn triggers(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {
-    for trigger in pipeline.triggers.iter().flatten() {
-        let name = &trigger.git_configuration.source_action_name;
-        let source = each(pipeline).find(|(_, action)| action.name == *name);
-        let connection =
-            |(_, a): &(_, &cp::ActionDeclaration)| a.action_type_id.provider == "CodeStarSourceConnection";
-        if !source.as_ref().is_some_and(connection) {
-            return Err(Error::InvalidStructure(format!(
-                "The trigger's gitConfiguration.sourceActionName '{name}' must name a source action of provider CodeStarSourceConnection"
-            )));
-        }
-    }
-    let names = pipeline.triggers.iter().flatten().map(|t| t.git_configuration.source_action_name.as_str());
-    match twice(names) {
-        Some(name) => {
-            Err(Error::InvalidStructure(format!("The source action '{name}' has more than one trigger")))
-        }
-        None => Ok(()),
-    }
 }
 
 fn variables(pipeline: &cp::PipelineDeclaration) -> Result<(), Error> {

@@ -154,7 +154,7 @@ fn what_is_not_served_is_refused_by_name() {
     let trigger = json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Src"}}]);
     check(
         |p| p["triggers"] = trigger,
-        "Structure: sourceActionName 'Src' must name a source action of provider CodeStar",
+        "Structure: 'Src', gitConfiguration.sourceActionName must name a source action of provider CodeStar",
     );
 }
 

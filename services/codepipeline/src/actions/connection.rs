@@ -1,0 +1,143 @@
+//! Source CodeStarSourceConnection: the files of a commit of a repository behind a connection, as a zip.
+use std::collections::BTreeMap;
+
+use api::internal::{FetchSource, FetchedCommit};
+use kernel::{Fut, Timestamp};
+use tokio::fs::File;
+
+use super::{Action, Failed};
+use crate::catalog::{ActionType, Carrier, Form, anything, optional, required};
+use crate::engine::{Output, Progress, Revision};
+use crate::job::{Job, streamed};
+use crate::{limits, triggers};
+
+/// The type.
+pub static TYPE: ActionType = ActionType {
+    category: "Source",
+    provider: triggers::CONNECTION,
+    inputs: 0..=0,
+    outputs: 1..=1,
+    timeout: 60,
+    timeout_key: None,
+    properties: &[
+        required("ConnectionArn", Form::Checked(arn)),
+        required("FullRepositoryId", Form::Checked(repository)),
+        required("BranchName", Form::Text),
+        optional("OutputArtifactFormat", Form::Only("CODE_ZIP", "CODEBUILD_CLONE_REF is not served yet")),
+        optional("DetectChanges", Form::Boolean),
+    ],
+    check: anything,
+    carrier: Carrier::Provider(&Connection),
+};
+
+/// Both names that the service has had are one.
+fn arn(value: &str) -> Result<(), String> {
+    let arn = value.parse::<kernel::Arn>().ok();
+    let fits = arn.is_some_and(|arn| {
+        ["codeconnections", "codestar-connections"].contains(&&*arn.service)
+            && arn.resource.starts_with("connection/")
+    });
+    match fits {
+        true => Ok(()),
+        false => {
+            Err("must be the ARN of a connection, arn:aws:codeconnections:REGION:ACCOUNT:connection/ID"
+                .into())
+        }
+    }
+}
+
+/// It becomes the path of a URL: nothing else may come of it.
+fn repository(value: &str) -> Result<(), String> {
+    let part = |part: &str| {
+        let plain = |c: char| c.is_alphanumeric() || "._-~+".contains(c);
+        !part.is_empty() && part != "." && part != ".." && !part.starts_with('-') && part.chars().all(plain)
+    };
+    match value.split('/').all(part) {
+        true => Ok(()),
+        false => Err("must be a path such as owner/repository, without .git".into()),
+    }
+}
+
+struct Connection;
+
+impl Action for Connection {
+    fn run<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<Output, Failed>> {
+        Box::pin(run(job))
+    }
+
+    /// What of its changes starts the pipeline is for the pipeline's triggers, and DetectChanges, to say.
+    fn watches(&self, configuration: &BTreeMap<String, String>) -> Option<String> {
+        triggers::watched(configuration)
+    }
+}
+
+async fn run(job: &Job) -> Result<Output, Failed> {
+    let (arn, repository) = (job.need("ConnectionArn")?, job.need("FullRepositoryId")?);
+    let branch = match triggers::branch(job.trigger(), job.action()) {
+        Some(branch) => branch,
+        None => job.need("BranchName")?.to_owned(),
+    };
+    let fetch = FetchSource {
+        connection_arn: arn.into(),
+        repository: repository.into(),
+        branch: branch.clone(),
+        commit: job.revision("COMMIT_ID").map(str::to_owned),
+    };
+    let fetched = job.cx.call(fetch).await.map_err(failed)?;
+    let (name, artifact) = job.output()?;
+    job.put(artifact, streamed(File::from_std(fetched.archive))).await?;
+    let FetchedCommit { id, message, author_date, committed } = fetched.commit;
+    let message = message.trim_end().to_owned();
+    let summary = limits::cut(&message);
+    let variables = [
+        ("AuthorDate", author_date),
+        ("BranchName", branch),
+        ("CommitId", id.clone()),
+        ("CommitMessage", message),
+        ("ConnectionArn", arn.to_owned()),
+        ("FullRepositoryName", repository.to_owned()),
+    ];
+    Ok(Output {
+        progress: Progress {
+            external_id: Some(id.clone()),
+            summary: Some(summary.clone()),
+            ..Progress::default()
+        },
+        artifacts: BTreeMap::from([(name.clone(), artifact.clone())]),
+        variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+        revision: Some(Revision {
+            id,
+            summary: Some(summary),
+            url: None,
+            created: Timestamp::from_second(committed).ok().map(Timestamp::as_millisecond),
+        }),
+    })
+}
+
+/// What the repository lacks is another failure than what the connection does.
+fn failed(fault: kernel::Fault) -> Failed {
+    match fault.is("RevisionUnavailable") {
+        true => Failed::new("RevisionUnavailable", fault.message),
+        false => Failed::from(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration() {
+        for good in ["me/app", "group/sub/app.rs", "app"] {
+            assert_eq!(repository(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "/app", "me//app", "../app", "me/..", "-u/app", "me/app?x", "a b/c", "http://h/x", "me/%2e"]
+        {
+            assert!(repository(bad).is_err(), "{bad}");
+        }
+        assert_eq!(arn("arn:aws:codestar-connections:us-east-1:000000000000:connection/x"), Ok(()));
+        assert_eq!(arn("arn:aws:codeconnections:us-east-1:000000000000:connection/x"), Ok(()));
+        assert!(arn("arn:aws:codeconnections:us-east-1:000000000000:host/x").is_err());
+    }
+}
