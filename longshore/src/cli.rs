@@ -26,6 +26,8 @@ pub enum Command {
     Watch(Watch),
     /// Checks, while no server runs on it, whether a data folder's logs of events add up to what it shows.
     Check(Data),
+    /// Says where a connection's repositories are, and shows its webhook: docs/connections.md.
+    Connect(Connect),
     /// The data plane, started by `up`: load balancers, health checks, DNS.
     Edge(Edge),
     /// Runs a build inside its container, started by `up`.
@@ -75,6 +77,30 @@ pub struct Watch {
     /// Ends with a status of 1 unless the execution succeeded.
     #[arg(long)]
     pub exit_status: bool,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Args)]
+pub struct Connect {
+    /// The connection's ARN, or the id at its end.
+    pub connection: String,
+    /// Where its repositories are: https://HOST, ssh://git@HOST, or a whole URL with {repository} in it. Without it, the
+    /// connection and its webhook are only shown.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// The user that git presents over HTTPS, where the server minds.
+    #[arg(long, requires = "url")]
+    pub username: Option<String>,
+    /// File with the token for HTTPS; - reads it from the standard input.
+    #[arg(long, requires = "url", conflicts_with = "ssh_key_file")]
+    pub token_file: Option<PathBuf>,
+    /// File with the private key for SSH.
+    #[arg(long, requires = "url", requires = "known_hosts_file")]
+    pub ssh_key_file: Option<PathBuf>,
+    /// File with the server's host keys, as in ~/.ssh/known_hosts.
+    #[arg(long, requires = "ssh_key_file")]
+    pub known_hosts_file: Option<PathBuf>,
     #[command(flatten)]
     pub data: Data,
 }

@@ -1,6 +1,6 @@
-//! A client of our own API, for `watch`: any AWS client could do the same.
+//! A client of our own API, for `watch` and `connect`: any AWS client could do the same.
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -45,8 +45,24 @@ impl Client {
         operation: &str,
         input: Value,
     ) -> Result<Value, Exit> {
-        let body = Bytes::from(input.to_string());
-        let request = self.request(service, operation, &body)?;
+        let target = format!("{}.{operation}", service.target_prefix);
+        let request = self.request(service, Method::POST, "/", Some(&target), &input.to_string())?;
+        self.answer(request, operation).await
+    }
+
+    /// Asks a path of ours that is no operation of AWS's.
+    pub async fn ask(
+        &self,
+        service: &'static kernel::schema::Service,
+        method: Method,
+        path: &str,
+        input: Option<&Value>,
+    ) -> Result<Value, Exit> {
+        let body = input.map(Value::to_string).unwrap_or_default();
+        self.answer(self.request(service, method, path, None, &body)?, path).await
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>, asked: &str) -> Result<Value, Exit> {
         let unreachable = |e: &dyn std::fmt::Display| {
             Exit::unreachable(format!("{}: {e}; is `longshore up` running?", self.settings.endpoint))
         };
@@ -57,24 +73,26 @@ impl Client {
             .await
             .map_err(|e| unreachable(&e))?
             .to_bytes();
-        let answer: Value = serde_json::from_slice(&body)
-            .map_err(|e| Exit::failed(format!("{operation}: no JSON in the answer: {e}")))?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|_| {
+            let text = String::from_utf8_lossy(&body);
+            Exit::failed(format!("{asked}: {status}: {}", text.lines().next().unwrap_or_default()))
+        })?;
         if status.is_success() {
             return Ok(answer);
         }
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        Err(Exit::failed(format!("{operation}: {}: {}", text("__type"), text("message"))))
+        Err(Exit::failed(format!("{asked}: {}: {}", text("__type"), text("message"))))
     }
 
     fn request(
         &self,
         service: &'static kernel::schema::Service,
-        operation: &str,
-        body: &Bytes,
+        method: Method,
+        path: &str,
+        target: Option<&str>,
+        body: &str,
     ) -> Result<Request<Full<Bytes>>, Exit> {
-        let uri: Uri = self
-            .settings
-            .endpoint
+        let uri: Uri = format!("{}{path}", self.settings.endpoint.trim_end_matches('/'))
             .parse()
             .map_err(|e| Exit::configuration(format!("AWS_ENDPOINT_URL: {e}")))?;
         let unusable =
@@ -83,7 +101,9 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, value(uri.authority().ok_or_else(unusable)?.as_str())?);
         headers.insert(header::CONTENT_TYPE, value("application/x-amz-json-1.1")?);
-        headers.insert("x-amz-target", value(&format!("{}.{operation}", service.target_prefix))?);
+        if let Some(target) = target {
+            headers.insert("x-amz-target", value(target)?);
+        }
         let Settings { access_key_id, secret_access_key, region, .. } = &self.settings;
         let token = std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty());
         let signer = Signer {
@@ -93,8 +113,11 @@ impl Client {
             region,
             service: service.signing,
         };
-        signer.sign("POST", &uri, &mut headers, body, jiff::Timestamp::now()).ok_or_else(unusable)?;
-        let mut request = Request::post(uri).body(Full::new(body.clone())).map_err(|_| unusable())?;
+        signer
+            .sign(method.as_str(), &uri, &mut headers, body.as_bytes(), jiff::Timestamp::now())
+            .ok_or_else(unusable)?;
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        let mut request = Request::builder().method(method).uri(uri).body(body).map_err(|_| unusable())?;
         *request.headers_mut() = headers;
         Ok(request)
     }

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod client;
+mod connect;
 mod doctor;
 mod down;
 mod env;
@@ -32,6 +33,7 @@ fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
         Command::Agent(options) => Ok(codebuild::agent::run(&options.args)),
         Command::Env(options) => env::print(&options),
         Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
+        Command::Connect(options) => runtime()?.block_on(connect::run(&options)),
         Command::Watch(options) => runtime()?.block_on(watch::run(&options)),
         Command::Pause => Ok(pause::run()),
     }

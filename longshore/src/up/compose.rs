@@ -6,6 +6,7 @@ use acm::{Acm, Ca};
 use cloudwatch::CloudWatch;
 use codebuild::CodeBuild;
 use codecommit::CodeCommit;
+use codeconnections::CodeConnections;
 use codepipeline::CodePipeline;
 use ec2::Ec2;
 use ecr::Ecr;
@@ -105,6 +106,9 @@ impl Plane {
             entropy: e(),
             functions: config.lambda.functions()?,
         });
+        let webhooks = codepipeline.webhooks();
+        let poll = config.repository_poll_interval().map_err(Exit::configuration)?;
+        let codeconnections = CodeConnections::new(store.clone(), sealer.clone(), c(), e(), poll);
 
         let mut ops = Ops::new(iam.clone());
         iam.register(&mut ops);
@@ -121,6 +125,8 @@ impl Plane {
         ecs.register(&mut ops);
         codebuild.register(&mut ops);
         codepipeline.register(&mut ops);
+        webhooks.register(&mut ops);
+        codeconnections.register(&mut ops);
         let ops = Arc::new(ops);
 
         let mut workers: Vec<Arc<dyn Worker>> = Vec::new();
@@ -140,10 +146,18 @@ impl Plane {
         workers.extend(codepipeline.workers(&ops));
         workers.push(codepipeline.post(&ops, config.topics()?, outside));
         workers.push(codepipeline.retention(&ops, config.pipeline_history.keep()?));
+        workers.extend(codeconnections.workers());
 
         // The first that claims a request serves it; S3 takes what is left.
-        let faces: Vec<Arc<dyn Face>> =
-            vec![iam.face(), Arc::new(ecs.metadata()), codecommit.face(), Arc::new(ecr.face()), s3.face()];
+        let faces: Vec<Arc<dyn Face>> = vec![
+            iam.face(),
+            Arc::new(ecs.metadata()),
+            codecommit.face(),
+            Arc::new(ecr.face()),
+            webhooks.face(),
+            codeconnections.face(),
+            s3.face(),
+        ];
         let auth = Auth { authority: iam.clone(), clock: c() };
         let tls = tls::config(ca, c(), e()).map_err(|e| failed(&e))?;
         let driver = Driver::new(c(), work::Options::default());

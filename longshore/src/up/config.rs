@@ -1,6 +1,7 @@
 //! The configuration file: what has no option of its own. docs/configuration.md describes it.
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -17,6 +18,8 @@ pub struct Config {
     pub build_images: BTreeMap<String, String>,
     /// `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent: default, always, once, prefer-cached.
     pub image_pull_behavior: Option<String>,
+    /// How often the repositories of connections are looked at, in seconds.
+    pub repository_poll_seconds: Option<u64>,
     /// What stands for Lambda.
     pub lambda: Lambda,
     /// The HTTP endpoint that stands for an SNS topic, by the topic's ARN.
@@ -93,6 +96,15 @@ impl Config {
             }
         };
         self.sns_topics.iter().map(topic).collect()
+    }
+
+    /// How often the repositories of connections are looked at.
+    pub fn repository_poll_interval(&self) -> Result<Duration, String> {
+        match self.repository_poll_seconds {
+            None => Ok(codeconnections::limits::POLL),
+            Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+            Some(other) => Err(format!("repository-poll-seconds '{other}' is not from 1 to 86400")),
+        }
     }
 
     /// Reads it, if one is named.

@@ -56,8 +56,8 @@ pub use actions::lambda::{Function, Functions};
 pub use error::Error;
 pub use retention::Keep;
 pub use topics::Topics;
-pub use verify::verify;
 pub use triggers::webhooks::{WebhookFace, Webhooks};
+pub use verify::verify;
 
 use desk::Desk;
 use records::{Pipeline, Place};

@@ -8,10 +8,10 @@ use store::{Batch, Key, PageToken, Row};
 use super::path::Path;
 use super::record::{Authentication, Filter, Webhook};
 use super::{Webhooks, face, judge};
-use crate::catalog::MASK;
 use crate::error::Error;
 use crate::limits;
 use crate::ops::{on, page, tags};
+use crate::secrets::MASK;
 
 /// Webhooks on a page.
 const PAGE: usize = 100;
