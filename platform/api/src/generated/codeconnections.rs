@@ -7,6 +7,8 @@ pub static SERVICE: s::Service = s::Service {
     signing: "codeconnections",
     endpoint: "codeconnections",
     protocol: s::Protocol::Json10,
+    also: &[s::Protocol::Cbor],
+    query_codes: &[],
     target_prefix: "com.amazonaws.codeconnections.CodeConnections_20231201",
     version: "2023-12-01",
     xmlns: "",
