@@ -12,7 +12,7 @@ use crate::records::{Connection, Host};
 
 /// What carries tags.
 enum Tagged {
-    Connection(Row<Connection>),
+    Connection(Box<Row<Connection>>),
     Host(Row<Host>),
 }
 
@@ -36,7 +36,7 @@ impl CodeConnections {
     async fn tagged(&self, cx: &Cx, arn: &str) -> Result<Tagged> {
         match arn.contains(":host/") {
             true => Ok(Tagged::Host(self.host(cx, arn).await?)),
-            false => Ok(Tagged::Connection(self.found(cx, arn).await?)),
+            false => Ok(Tagged::Connection(Box::new(self.found(cx, arn).await?))),
         }
     }
 

@@ -69,7 +69,7 @@ fn one(pipeline: &cp::PipelineDeclaration, trigger: &cp::PipelineTriggerDeclarat
     for (index, filter) in pull.iter().enumerate() {
         self::pull_request(filter).map_err(|what| format!(".pullRequest[{index}]{what}"))?;
     }
-    lists(git).iter().try_for_each(|list| patterns(list))
+    lists(git).iter().try_for_each(patterns)
 }
 
 fn push(filter: &cp::GitPushFilter) -> Result<(), String> {
