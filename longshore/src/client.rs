@@ -101,6 +101,8 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, value(uri.authority().ok_or_else(unusable)?.as_str())?);
         headers.insert(header::CONTENT_TYPE, value("application/x-amz-json-1.1")?);
+        // Of a path of ours the head is verified before the body has come.
+        headers.insert("x-amz-content-sha256", value(&sigv4::hash_hex(body.as_bytes()))?);
         if let Some(target) = target {
             headers.insert("x-amz-target", value(target)?);
         }

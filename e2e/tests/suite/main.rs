@@ -14,3 +14,4 @@ mod protocols;
 mod registry;
 mod release;
 mod tour;
+mod triggers;
