@@ -4,11 +4,20 @@ use api::codepipeline as cp;
 use kernel::Fut;
 
 use super::{Action, Failed, builds};
-use crate::catalog::{ActionType, Carrier, Form, Settings, optional};
+use crate::catalog::{ActionType, Carrier, Form, Property, Settings, optional};
 use crate::engine::Output;
 use crate::job::Job;
 
 const COMPUTE: &[&str] = &["BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE"];
+
+/// What it may be configured with.
+pub const PROPERTIES: &[Property] = &[
+    optional("EnvironmentType", Form::Only("LINUX_CONTAINER", "builds run in Linux containers")),
+    optional("ComputeType", Form::OneOf(COMPUTE)),
+    optional("VpcId", Form::Text),
+    optional("Subnets", Form::Text),
+    optional("SecurityGroupIds", Form::Text),
+];
 
 /// The type.
 pub static TYPE: ActionType = ActionType {
@@ -18,13 +27,7 @@ pub static TYPE: ActionType = ActionType {
     outputs: 0..=1,
     timeout: 60,
     timeout_key: None,
-    properties: &[
-        optional("EnvironmentType", Form::Only("LINUX_CONTAINER", "builds run in Linux containers")),
-        optional("ComputeType", Form::OneOf(COMPUTE)),
-        optional("VpcId", Form::Text),
-        optional("Subnets", Form::Text),
-        optional("SecurityGroupIds", Form::Text),
-    ],
+    properties: PROPERTIES,
     check: in_vpc,
     carrier: Carrier::Provider(&Commands),
 };
@@ -38,7 +41,7 @@ pub fn is(id: &cp::ActionTypeId) -> bool {
 pub fn check(action: &cp::ActionDeclaration) -> Result<(), String> {
     let commands = action.commands.as_deref().unwrap_or_default();
     if commands.is_empty() {
-        return Err("commands is missing: a Commands action has at least one".into());
+        return Err("commands is missing: give at least one".into());
     }
     if let Some(command) = commands.iter().find(|command| command.contains(['\n', '\r'])) {
         let start: String = command.chars().take(40).collect();
@@ -67,7 +70,7 @@ pub fn check(action: &cp::ActionDeclaration) -> Result<(), String> {
 }
 
 /// A VPC comes with its subnets and security groups, or not at all.
-fn in_vpc(settings: &Settings<'_>) -> Result<(), String> {
+pub fn in_vpc(settings: &Settings<'_>) -> Result<(), String> {
     let given = |key: &str| settings.get(key).is_some_and(|value| !value.is_empty());
     let keys = ["VpcId", "Subnets", "SecurityGroupIds"];
     match keys.iter().find(|key| !given(key)) {
@@ -86,7 +89,8 @@ impl Action for Commands {
     }
 }
 
-async fn run(job: &Job) -> Result<Output, Failed> {
+/// Runs them, and waits for the end.
+pub async fn run(job: &Job) -> Result<Output, Failed> {
     let files = job.declared.output_artifacts.iter().flatten().filter_map(|output| output.files.clone());
     let commands = builds::Commands {
         commands: job.commands.clone(),

@@ -11,6 +11,7 @@ pub static TYPE: RuleType = RuleType {
     inputs: 1..=5,
     timeout: 36 * 60,
     skips: false,
+    commands: false,
     properties: codebuild::PROPERTIES,
     check: codebuild::primary,
     rule: &CodeBuild,

@@ -21,6 +21,7 @@ pub static TYPE: RuleType = RuleType {
     inputs: 0..=0,
     timeout: 86_400,
     skips: false,
+    commands: false,
     properties: PROPERTIES,
     check: anything,
     rule: &DeploymentWindow,

@@ -1,7 +1,9 @@
 //! The rules of conditions: a file each, with the type that lists and validation show and the code that carries it out.
 //!
 //! To add one: write a file with a [`RuleType`] and a [`Rule`], and name the type in [`TYPES`].
+mod cloudwatch_alarm;
 mod codebuild;
+mod commands;
 mod deployment_window;
 mod quartz;
 mod variable_check;
@@ -19,14 +21,17 @@ use crate::engine::Progress;
 use crate::job::{Job, Order};
 
 /// Every rule type that is served.
-pub static TYPES: &[&RuleType] = &[&codebuild::TYPE, &deployment_window::TYPE, &variable_check::TYPE];
+pub static TYPES: &[&RuleType] = &[
+    &cloudwatch_alarm::TYPE,
+    &codebuild::TYPE,
+    &commands::TYPE,
+    &deployment_window::TYPE,
+    &variable_check::TYPE,
+];
 
 /// Those that AWS has and Longshore does not, and what there is instead.
-const UNSERVED: &[(&str, &str)] = &[
-    ("LambdaInvoke", "there are no Lambda functions; a CodeBuild rule can run the check"),
-    ("CloudWatchAlarm", "a CodeBuild rule can ask describe-alarms"),
-    ("Commands", "use a CodeBuild rule"),
-];
+const UNSERVED: &[(&str, &str)] =
+    &[("LambdaInvoke", "there are no Lambda functions; a CodeBuild rule can run the check")];
 
 /// The category of every rule type.
 pub const CATEGORY: &str = "Rule";
@@ -41,6 +46,8 @@ pub struct RuleType {
     pub timeout: i64,
     /// Whether it may stand in an entry condition whose result is SKIP.
     pub skips: bool,
+    /// Whether it has `commands`.
+    pub commands: bool,
     /// What it may be configured with.
     pub properties: &'static [Property],
     /// What the configuration as a whole must fulfil.

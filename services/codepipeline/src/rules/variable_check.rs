@@ -22,6 +22,7 @@ pub static TYPE: RuleType = RuleType {
     inputs: 0..=0,
     timeout: 60,
     skips: true,
+    commands: false,
     properties: PROPERTIES,
     check: pattern,
     rule: &VariableCheck,

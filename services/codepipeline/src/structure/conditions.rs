@@ -164,7 +164,7 @@ fn members(
     if condition.result.as_deref() == Some("SKIP") && !kind.skips {
         return Err(format!("{provider} cannot decide a condition whose result is SKIP"));
     }
-    if rule.commands.as_ref().is_some_and(|commands| !commands.is_empty()) {
+    if !kind.commands && rule.commands.as_ref().is_some_and(|commands| !commands.is_empty()) {
         return Err(format!("commands is not a field of rules of provider {provider}"));
     }
     let count = rule.input_artifacts.as_ref().map_or(0, Vec::len);
@@ -232,7 +232,12 @@ fn variables(
             return Err(format!("configuration key '{key}': {wrong}"));
         }
     }
-    Ok(())
+    let mut wrong = rule
+        .commands
+        .iter()
+        .flatten()
+        .filter_map(|text| references::wrong(pipeline, place(index, moment), text));
+    wrong.next().map_or(Ok(()), |wrong| Err(format!("commands: {wrong}")))
 }
 
 /// What the engine needs of a stage's conditions, and of what it does when it fails.

@@ -208,3 +208,86 @@ async fn a_stage_is_rolled_back_by_hand() {
     let refused = b.refused("RollbackStage", back("B", &id)).await;
     assert!(refused.contains("is a rollback itself"), "{refused}");
 }
+
+impl Bench {
+    /// CloudWatch says that the alarm has this state from now on.
+    async fn alarm(&self, state: &'static str) {
+        self.world.clock.advance(Duration::from_secs(1));
+        self.fakes.memory().alarm = Some((state, kernel::Clock::now(&*self.world.clock)));
+        self.publish("aws.cloudwatch", "CloudWatch Alarm State Change", json!({"alarmName": "errors"})).await;
+    }
+
+    /// Waits until the newest execution watches the alarm.
+    async fn watches(&self) {
+        let list = json!({"pipelineName": "p"});
+        self.until("ListPipelineExecutions", list, |l| {
+            let summary = l["pipelineExecutionSummaries"][0]["statusSummary"].as_str();
+            summary.is_some_and(|text| text.contains("The alarm 'errors' is watched until"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_comes_while_it_is_watched_closes_the_gate() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.alarm("OK").await;
+    let alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors", "WaitTime": "10"}));
+    b.ok("CreatePipeline", declared(vec![build()], json!({"onSuccess": condition("FAIL", alarm)}))).await;
+    b.watches().await;
+    let b = b.restart().await;
+    b.alarm("ALARM").await;
+    let failed = b.newest("Failed").await;
+    let summary = "The onSuccess condition of stage 'B' failed: rule 'r': The alarm 'errors' is in state ALARM: because";
+    assert_eq!(failed["statusSummary"], summary);
+
+    // In alarm from the beginning, it has the time to leave it.
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.watches().await;
+    b.alarm("OK").await;
+    b.world.clock.advance(Duration::from_secs(600));
+    // A clock in a test wakes nobody: a restart looks at the time.
+    let b = b.restart().await;
+    b.action(2, 0, "InProgress").await;
+}
+
+#[tokio::test]
+async fn an_alarm_rolls_back_what_failed() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.alarm("OK").await;
+    let alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors"}));
+    let stage = declared(vec![build()], json!({"onFailure": condition("ROLLBACK", alarm)}));
+    b.ok("CreatePipeline", stage).await;
+    b.action(2, 0, "InProgress").await;
+    b.fakes.memory().builds_end = Some("FAILED");
+    b.push("beef1").await;
+    b.stage("Failed").await;
+    let executions = async || {
+        let list = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
+        let list = list["pipelineExecutionSummaries"].as_array().unwrap().clone();
+        list.iter().map(|run| run["executionType"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    b.newest("Failed").await;
+    assert_eq!(executions().await, ["STANDARD", "STANDARD"], "without an alarm it stays failed");
+    b.alarm("ALARM").await;
+    b.push("beef2").await;
+    let list = json!({"pipelineName": "p"});
+    let rolled = |l: &Value| l["pipelineExecutionSummaries"][0]["executionType"] == "ROLLBACK";
+    b.until("ListPipelineExecutions", list, rolled).await;
+}
+
+#[tokio::test]
+async fn commands_decide_a_condition() {
+    let b = Bench::new().await;
+    let mut shell = rule("Commands", json!({}));
+    shell["commands"] = json!(["test -n #{src.CommitId}"]);
+    shell["inputArtifacts"] = json!([{"name": "SourceOutput"}]);
+    b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", shell)}))).await;
+    b.action(1, 0, "InProgress").await;
+    let memory = b.fakes.memory();
+    let [(asked, _)] = &memory.commands[..] else { panic!("one build: {:?}", memory.done) };
+    assert_eq!(asked.commands, ["test -n c0ffee1"]);
+    assert_eq!(asked.inputs.len(), 1);
+}

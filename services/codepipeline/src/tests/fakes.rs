@@ -8,7 +8,7 @@ use api::internal::{
 use api::s3::{
     DeleteObject, GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOnce, PutObjectOutput,
 };
-use api::{codebuild, codecommit, ecr, ecs};
+use api::{cloudwatch, codebuild, codecommit, ecr, ecs};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use kernel::{Access, Cx, Fault, Handle, Ops, Stream};
@@ -28,6 +28,8 @@ pub struct Memory {
     pub builds_end: Option<&'static str>,
     pub definitions: Vec<ecs::TaskDefinition>,
     pub service: ecs::Service,
+    /// State of the alarm `errors`, and since when.
+    pub alarm: Option<(&'static str, kernel::Timestamp)>,
     /// A deployment stays in progress until the test says so.
     pub slow: bool,
     /// The functions that are configured.
@@ -105,6 +107,7 @@ impl Fakes {
             .internal::<StartActionBuild, _>(self)
             .internal::<GetActionBuild, _>(self)
             .op::<codebuild::BatchGetBuilds, _>(self)
+            .op::<cloudwatch::DescribeAlarms, _>(self)
             .op::<ecr::DescribeImages, _>(self)
             .op::<ecs::DescribeServices, _>(self)
             .op::<ecs::DescribeTaskDefinition, _>(self)
@@ -242,6 +245,19 @@ fake! {
     codebuild::BatchGetBuilds => codebuild::BatchGetBuildsOutput, "codebuild:BatchGetBuilds": |m, _, input| {
         let known = m.builds.iter().map(|(_, build)| build).filter(|b| b.id.as_ref() == input.ids.first());
         Ok(codebuild::BatchGetBuildsOutput { builds: Some(known.cloned().collect()), builds_not_found: None })
+    };
+    cloudwatch::DescribeAlarms => cloudwatch::DescribeAlarmsOutput, "cloudwatch:DescribeAlarms": |m, _, input| {
+        let known = |name: &String| m.alarm.filter(|_| name == "errors");
+        let named = input.alarm_names.iter().flatten().find_map(known);
+        let alarm = |(state, since): (&str, kernel::Timestamp)| cloudwatch::MetricAlarm {
+            alarm_name: Some("errors".into()),
+            state_value: Some(state.into()),
+            state_reason: Some("because".into()),
+            state_transitioned_timestamp: Some(since),
+            ..Default::default()
+        };
+        let metric_alarms = Some(named.into_iter().map(alarm).collect());
+        Ok(cloudwatch::DescribeAlarmsOutput { metric_alarms, ..Default::default() })
     };
     ecr::DescribeImages => ecr::DescribeImagesOutput, "ecr:DescribeImages": |_, _, input| {
         let detail = ecr::ImageDetail {

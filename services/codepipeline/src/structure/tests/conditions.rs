@@ -190,6 +190,30 @@ fn rules_are_checked_as_actions_are() {
     let mut commands = variable("x");
     commands["commands"] = json!(["ls"]);
     refused(commands, "commands is not a field of rules of provider VariableCheck");
+    let alarm = |more: Value| {
+        let mut alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors"}));
+        alarm["configuration"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        alarm
+    };
+    refused(rule("CloudWatchAlarm", json!({})), "the required configuration key 'AlarmName' is missing");
+    refused(
+        alarm(json!({"AlarmStates": "OK,RED"})),
+        "configuration key 'AlarmStates' names the state 'RED': give some of ALARM, OK, INSUFFICIENT_DATA",
+    );
+    refused(alarm(json!({"WaitTime": "0"})), "configuration key 'WaitTime' must be");
+    let mut short = alarm(json!({"WaitTime": "20"}));
+    short["timeoutInMinutes"] = json!(20);
+    refused(short, "configuration key 'WaitTime': 20 minutes are not less than the rule's timeoutInMinutes");
+    let shell = |inputs: Value, commands: Value| {
+        let mut shell = rule("Commands", json!({}));
+        (shell["inputArtifacts"], shell["commands"]) = (inputs, commands);
+        shell
+    };
+    let input = || json!([{"name": "In"}]);
+    refused(shell(json!([]), json!(["ls"])), "it has 0 inputArtifacts, and Commands takes from 1 to 10");
+    refused(shell(input(), json!([])), "commands is missing: give at least one");
+    refused(shell(input(), json!(["a\nb"])), "commands: 'a\nb' has more than one line");
+    refused(shell(input(), json!(["ls #{nope.X}"])), "commands: '#{nope.X}' refers to the namespace 'nope'");
     let mut elsewhere = variable("x");
     elsewhere["region"] = json!("eu-west-1");
     refused(elsewhere, "region 'eu-west-1': rules outside of the pipeline's Region");
