@@ -4,6 +4,7 @@
 mod accounts;
 mod actions;
 mod bad_input;
+mod conditions;
 mod events;
 mod git;
 mod jobs;
