@@ -5,10 +5,14 @@
 # there it would reach the host's own builds too, and a procedural macro cannot be static. With --target cargo
 # keeps it from build scripts and macros. Random numbers come from the kernel and the processor: aws-lc would also time
 # the processor's jitter, which costs every process a tenth of a second before its first one.
+release_build() {
+    (cd "$ROOT" && AWS_LC_SYS_NO_JITTER_ENTROPY=1 RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+        cargo build --release --locked --target "$(host_target)" --package longshore "$@")
+}
+
 binary_build() {
     say "longshore: building the binary (release, static)"
-    (cd "$ROOT" && AWS_LC_SYS_NO_JITTER_ENTROPY=1 RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
-        cargo build --release --locked --target "$(host_target)" --package longshore)
+    release_build
     BINARY=$(binary_path)
     [ -x "$BINARY" ] || die "cargo built no $BINARY"
 }
@@ -17,8 +21,7 @@ binary_build() {
 # built of.
 engine_build() {
     say "longshore: building the engine's benchmark (release)"
-    (cd "$ROOT" && RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --release --locked \
-        --target "$(host_target)" --package longshore --example engine --features bench)
+    release_build --example engine --features bench
     # shellcheck disable=SC2034
     ENGINE="$(dirname "$(binary_path)")/examples/engine"
 }

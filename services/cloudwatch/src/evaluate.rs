@@ -37,6 +37,7 @@ pub fn plan(alarm: &Alarm, series: &Series, now: Timestamp) -> Plan {
         reason: reason(alarm, &points, value),
         data: Some(data(alarm, &points, now)),
         at: now,
+        since: None,
     });
     // With nothing in sight, nothing ages. What was set by hand is looked at once more at the period's end.
     let ages = !points.is_empty() || change.is_some();
@@ -141,7 +142,13 @@ mod tests {
             actions_enabled: true,
             tags: Default::default(),
             updated: at,
-            state: State { value: Value::InsufficientData, reason: String::new(), data: None, at },
+            state: State {
+                value: Value::InsufficientData,
+                reason: String::new(),
+                data: None,
+                at,
+                since: None,
+            },
         }
     }
 

@@ -128,6 +128,9 @@ pub struct State {
     pub data: Option<String>,
     /// Since when reason and value are these.
     pub at: Timestamp,
+    /// Since when the value is this; absent where it is as long as the reason.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 /// The values of an alarm's state.

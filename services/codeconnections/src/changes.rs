@@ -49,18 +49,18 @@ impl CodeConnections {
         };
         let told = &delivered.told;
         let full = full_name(told);
-        let refs = followed.value.refs.get_or_insert_default();
-        if full.as_ref().is_some_and(|full| refs.get(full) == Some(&told.after)) {
+        let seen = full.as_ref().and_then(|full| followed.value.refs.as_ref()?.get(full).cloned());
+        let detail = match self.detail(&connection, &delivered.repository, told, seen.as_deref()).await {
+            Ok(Some(detail)) => detail,
             // Looking was faster.
-            return committed(self.store.commit(done).await);
-        }
-        let detail = match self.detail(&connection, &delivered.repository, told).await {
-            Ok(detail) => detail,
+            Ok(None) => return committed(self.store.commit(done).await),
             Err(error) => return self.put_off(row, error).await,
         };
+        let commit = detail["commitId"].as_str().unwrap_or_default().to_owned();
         let mut batch = done.event(&self.event(&connection, detail));
-        if let Some(full) = full {
-            refs.insert(full, told.after.clone());
+        // Before the first look nothing is kept: everything beside it would be new to that.
+        if let (Some(full), Some(refs)) = (full, &mut followed.value.refs) {
+            refs.insert(full, commit);
             batch = batch.update(&followed);
         }
         committed(self.store.commit(batch).await)
@@ -84,8 +84,14 @@ impl CodeConnections {
         committed(self.store.commit(Batch::new().update(&later)).await)
     }
 
-    /// Fetches a change and says all of it.
-    async fn detail(&self, connection: &Row<Connection>, repository: &str, told: &Told) -> Result<Value> {
+    /// Fetches a change and says all of it; none if it is what was last `seen` of the reference, or led there.
+    async fn detail(
+        &self,
+        connection: &Row<Connection>,
+        repository: &str,
+        told: &Told,
+        seen: Option<&str>,
+    ) -> Result<Option<Value>> {
         let held = self.hold(connection, repository).await?;
         let pull = told.pull.as_ref();
         // A pull request that was closed may have lost its ref; its commit may be here all the same.
@@ -93,7 +99,15 @@ impl CodeConnections {
             Err(_) if pull.is_some() => held.cache.fetch(&held.from, None).await?,
             other => other?,
         }
-        described(&held, &connection.value.id, repository, told).await
+        if let Some(seen) = seen {
+            let same = held.cache.resolve(&told.after).await?.as_deref() == Some(seen);
+            // A branch that is set back to what it was comes from what was seen.
+            let older = told.reference == Reference::Branch && told.before.as_deref() != Some(seen);
+            if same || (older && held.cache.leads_to(&told.after, seen).await?) {
+                return Ok(None);
+            }
+        }
+        described(&held, &connection.value.id, repository, told).await.map(Some)
     }
 
     /// Looks at a repository's refs and tells what has changed since they were last told of.

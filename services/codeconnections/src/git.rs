@@ -135,13 +135,17 @@ impl Access {
         Ok(Ready { command, _files: files })
     }
 
-    /// Branches and tags: object ids by full name.
+    /// Branches and tags: commits by full name.
     pub async fn refs(&self, scratch: &Path) -> Result<BTreeMap<String, String>> {
         let mut ready = self.command(scratch)?;
-        ready.command.args(["ls-remote", "--heads", "--tags", "--refs", "--", &*self.url]);
+        ready.command.args(["ls-remote", "--heads", "--tags", "--", &*self.url]);
         let out = run(&mut ready.command, limits::LOOK).await?;
         let text = String::from_utf8_lossy(&out);
-        let pair = |line: &str| line.split_once('\t').map(|(id, name)| (name.to_owned(), id.to_owned()));
+        // An annotated tag stands there twice: as itself, and behind it with `^{}` as what it is a tag of.
+        let pair = |line: &str| {
+            let (id, name) = line.split_once('\t')?;
+            Some((name.strip_suffix("^{}").unwrap_or(name).to_owned(), id.to_owned()))
+        };
         let refs: BTreeMap<String, String> = text.lines().filter_map(pair).collect();
         if refs.len() > limits::REFS {
             let most = limits::REFS;
@@ -229,6 +233,17 @@ impl Cache {
         }
     }
 
+    /// Whether a commit is the other one, or among those before it. Not where one of them is not here.
+    pub async fn leads_to(&self, before: &str, after: &str) -> Result<bool> {
+        let mut command = self.local();
+        command.args(["merge-base", "--is-ancestor", before, after]);
+        match run(&mut command, limits::LOCAL).await {
+            Ok(_) => Ok(true),
+            Err(Error::Git(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is known of a commit.
     pub async fn commit(&self, id: &str) -> Result<FetchedCommit> {
         let mut command = self.local();
@@ -258,6 +273,14 @@ impl Cache {
             let read = stdout.take(limits::OUTPUT as u64);
             let read = timeout(limits::LOCAL, read_to_end(read, &mut out)).await;
             read.map_err(|_| slow("diff"))?.map_err(start)?;
+        }
+        // Cut short it ends by a signal; ended by itself it must have told all of it.
+        if out.len() < limits::OUTPUT {
+            let status =
+                timeout(limits::LOCAL, child.wait()).await.map_err(|_| slow("diff"))?.map_err(start)?;
+            if !status.success() {
+                return Err(Error::Git(format!("git diff failed ({status})")));
+            }
         }
         let text = String::from_utf8_lossy(&out);
         let files = text.split('\0').filter(|path| !path.is_empty()).take(limits::FILES);

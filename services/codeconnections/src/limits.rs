@@ -11,6 +11,8 @@ pub const TAGS: usize = 200;
 pub const CONNECT_BODY: usize = 64 << 10;
 /// Bytes of what a provider sends to a webhook.
 pub const HOOK_BODY: usize = 5 << 20;
+/// How long a body may take to arrive: whoever is slower would keep a place from others.
+pub const BODY: Duration = Duration::from_secs(30);
 /// Deliveries that are taken at a time; others wait for a place.
 pub const DELIVERIES: usize = 16;
 /// Changes of one delivery that are looked at.

@@ -70,6 +70,11 @@ pub fn template(text: &str, trusted: bool) -> Result<(String, Transport), String
         true => text.to_owned(),
         false => format!("{}/{PLACE}.git", text.trim_end_matches('/')),
     };
+    // Whom we ask is for whoever connects to say, never for a repository's name.
+    let path = whole.find("://").and_then(|at| Some(at + 3 + whole[at + 3..].find('/')?));
+    if path.is_none_or(|path| whole.find(PLACE).is_none_or(|place| place < path)) {
+        return Err(format!("url must name its host before {PLACE}"));
+    }
     let sample = whole.replace(PLACE, "a/b");
     let uri: Uri = sample.parse().map_err(|_| "url is not a URL".to_owned())?;
     let transport = match uri.scheme_str() {
@@ -201,6 +206,10 @@ mod tests {
             "https://host/a b",
             "https://ho'st/",
             "ssh://-host/",
+            "https://{repository}/",
+            "https://127.0.0.{repository}",
+            "https://{repository}.example.com/x",
+            "ssh://git@{repository}/x",
         ] {
             assert!(template(bad, false).is_err(), "{bad} passed");
         }

@@ -110,11 +110,8 @@ impl CodeConnections {
         if batch.is_empty() {
             return Ok(());
         }
-        match self.store.commit(batch).await {
-            // An action began to follow one meanwhile: the next list finds it.
-            Err(error) if error.is_conflict() => Ok(()),
-            other => Ok(other.map(drop)?),
-        }
+        // A conflict, as with an action that began to follow one meanwhile, is the caller's to try again.
+        Ok(self.store.commit(batch).await.map(drop)?)
     }
 }
 

@@ -87,5 +87,7 @@ pub const CHANGED_FILES: usize = 100;
 pub const WEBHOOKS: usize = 300;
 /// Bytes of what is sent to a webhook. A push of thousands of commits stays below.
 pub const WEBHOOK_BODY: usize = 5 << 20;
+/// How long it may take to arrive: whoever is slower would keep a place from others.
+pub const WEBHOOK_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 /// Deliveries that are dealt with at a time; others wait for a place.
 pub const WEBHOOK_DELIVERIES: usize = 16;

@@ -150,6 +150,7 @@ impl CloudWatch {
                 reason: "Unchecked: Initial alarm creation".into(),
                 data: None,
                 at,
+                since: None,
             },
         })
     }
@@ -215,7 +216,9 @@ impl Handle<SetAlarmState> for CloudWatch {
             let mut row = self.alarm(cx, &input.alarm_name).await?;
             let now = self.clock.now();
             let (reason, data) = (input.state_reason.clone(), input.state_reason_data.clone());
-            let state = State { value, reason, data: data.filter(|data| !data.is_empty()), at: now };
+            let held = &row.value.state;
+            let since = (held.value == value).then(|| held.since.unwrap_or(held.at));
+            let state = State { value, reason, data: data.filter(|data| !data.is_empty()), at: now, since };
             let before = std::mem::replace(&mut row.value.state, state);
             let batch = Batch::new().update(&row);
             if before.value == value {

@@ -105,7 +105,7 @@ fn shown(cx: &Cx, alarm: Alarm) -> MetricAlarm {
         state_reason: Some(alarm.state.reason),
         state_reason_data: alarm.state.data,
         state_updated_timestamp: Some(alarm.state.at),
-        state_transitioned_timestamp: Some(alarm.state.at),
+        state_transitioned_timestamp: Some(alarm.state.since.unwrap_or(alarm.state.at)),
         dimensions: Some(alarm.metric.dimensions()),
         metric_name: Some(alarm.metric.metric),
         namespace: Some(alarm.metric.namespace),

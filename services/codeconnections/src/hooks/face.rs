@@ -11,6 +11,7 @@ use kernel::{Body, Cx, Door, Face, Fault, Fut};
 use serde_json::{Value, json};
 use store::{Batch, Key, Row};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::{Provider, payload, proof};
 use crate::connect::Asked;
@@ -34,8 +35,15 @@ fn refuse<T>(status: StatusCode, text: &str) -> Answer<T> {
     Err((status, text.to_owned()))
 }
 
-/// The whole body, if it came whole and is no larger than it may be.
-async fn collect(mut body: Body, limit: usize) -> Answer<Bytes> {
+/// The whole body, if it came whole, in time, and is no larger than it may be.
+async fn collect(body: Body, limit: usize) -> Answer<Bytes> {
+    match timeout(limits::BODY, gather(body, limit)).await {
+        Ok(answer) => answer,
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+    }
+}
+
+async fn gather(mut body: Body, limit: usize) -> Answer<Bytes> {
     let text = format!("the body did not arrive whole, or exceeds {limit} bytes");
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

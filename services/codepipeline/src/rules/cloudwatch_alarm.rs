@@ -1,9 +1,9 @@
 //! CloudWatchAlarm: whether an alarm is in one of some states, at once or while it is watched.
 //!
-//! Before a stage and after its success the rule is met while the alarm keeps out of the states. With a `WaitTime` it is
-//! watched for as long: coming into one of the states ends the wait at once, and an alarm that was in one at the beginning
-//! has the time to leave it. When a stage has failed it is the other way round, since there a condition that is met has
-//! its result: the rule is met as soon as the alarm is in one of the states.
+//! Before a stage the rule is met as soon as the alarm is in none of the states, for which it has the `WaitTime`. After a
+//! stage's success it is watched for all of that: coming into one of the states ends the wait at once, and an alarm that
+//! was in one at the beginning has the time to leave it. When a stage has failed it is the other way round, since there
+//! a condition that is met has its result: the rule is met as soon as the alarm is in one of the states.
 use std::time::Duration;
 
 use api::cloudwatch::{DescribeAlarms, MetricAlarm};
@@ -85,7 +85,7 @@ async fn watch(job: &Job) -> Result<Verdict, Failed> {
     };
     let begun = job.begun();
     let end = begun + jiff::SignedDuration::from_mins(minutes.clamp(0, LONGEST));
-    let sought = Sought { states, failed: job.order.moment == Some(Moment::OnFailure), begun, end };
+    let sought = Sought { states, moment: job.order.moment.unwrap_or(Moment::BeforeEntry), begun, end };
     let mut events = job.listen();
     let mut told = job.left().summary.is_some();
     loop {
@@ -116,8 +116,7 @@ async fn look(job: &Job, name: &str) -> Result<MetricAlarm, Failed> {
 /// What is looked for.
 struct Sought {
     states: Vec<&'static str>,
-    /// The stage has failed.
-    failed: bool,
+    moment: Moment,
     begun: Timestamp,
     end: Timestamp,
 }
@@ -133,11 +132,13 @@ impl Sought {
         let reason = alarm.state_reason.as_deref().unwrap_or_default();
         let met = || Verdict::Met(Progress::default());
         let unmet = || Verdict::Unmet(format!("The alarm '{name}' is in state {state}: {reason}"));
-        match self.failed {
-            true if inside => Some(met()),
-            true => over.then(unmet),
-            false if came || (over && inside) => Some(unmet()),
-            false => over.then(met),
+        match self.moment {
+            Moment::OnFailure if inside => Some(met()),
+            Moment::OnFailure => over.then(unmet),
+            Moment::BeforeEntry if !inside => Some(met()),
+            Moment::BeforeEntry => over.then(unmet),
+            Moment::OnSuccess if came || (over && inside) => Some(unmet()),
+            Moment::OnSuccess => over.then(met),
         }
     }
 }
@@ -147,9 +148,9 @@ mod tests {
     use super::*;
 
     /// Watched from 100 to 160 s; the alarm is in `state` since `since`. `+` met, `-` not, `.` wait.
-    fn judged(failed: bool, state: &str, since: i64, now: i64) -> char {
+    fn judged(moment: Moment, state: &str, since: i64, now: i64) -> char {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let sought = Sought { states: vec!["ALARM"], failed, begun: at(100), end: at(160) };
+        let sought = Sought { states: vec!["ALARM"], moment, begun: at(100), end: at(160) };
         let alarm = MetricAlarm {
             state_value: Some(state.into()),
             state_transitioned_timestamp: Some(at(since)),
@@ -163,8 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_is_open_while_the_alarm_keeps_out() {
-        let gate = |state, since, now| judged(false, state, since, now);
+    fn an_entry_opens_once_the_alarm_is_out() {
+        let entry = |state, since, now| judged(Moment::BeforeEntry, state, since, now);
+        assert_eq!((entry("OK", 50, 100), entry("OK", 120, 121)), ('+', '+'));
+        assert_eq!((entry("ALARM", 50, 110), entry("ALARM", 50, 160)), ('.', '-'));
+    }
+
+    #[test]
+    fn a_success_holds_while_the_alarm_keeps_out() {
+        let gate = |state, since, now| judged(Moment::OnSuccess, state, since, now);
         assert_eq!((gate("OK", 50, 110), gate("OK", 50, 160)), ('.', '+'));
         assert_eq!((gate("ALARM", 50, 110), gate("ALARM", 50, 160)), ('.', '-'), "it has the time to leave");
         assert_eq!((gate("OK", 120, 130), gate("OK", 120, 160)), ('.', '+'), "it left");
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_failed_stage_waits_for_the_alarm() {
-        let failed = |state, since, now| judged(true, state, since, now);
+        let failed = |state, since, now| judged(Moment::OnFailure, state, since, now);
         assert_eq!((failed("ALARM", 50, 101), failed("ALARM", 120, 121)), ('+', '+'));
         assert_eq!((failed("OK", 50, 110), failed("OK", 50, 160)), ('.', '-'));
     }

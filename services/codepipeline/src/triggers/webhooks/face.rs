@@ -12,6 +12,7 @@ use kernel::{Body, Door, Face, Fault, Fut};
 use serde_json::Value;
 use store::{Batch, Key, Row};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::record::{Authentication, BY_TOKEN, Webhook};
 use super::{Webhooks, judge};
@@ -63,9 +64,9 @@ impl WebhookFace {
         if head.method != Method::POST {
             return answer(StatusCode::METHOD_NOT_ALLOWED, "a webhook takes POST");
         }
-        let Some(body) = collect(body).await else {
+        let Ok(Some(body)) = timeout(limits::WEBHOOK_TIME, collect(body)).await else {
             let most = limits::WEBHOOK_BODY;
-            let text = format!("the body did not arrive whole, or exceeds {most} bytes");
+            let text = format!("the body did not arrive whole and in time, or exceeds {most} bytes");
             return answer(StatusCode::PAYLOAD_TOO_LARGE, &text);
         };
         self.authentic(&row, door, &head, &body)?;
