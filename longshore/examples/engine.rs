@@ -68,15 +68,28 @@ impl Engine {
         let store = Store::open(data).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let sealer = Sealer::open(data)?;
         let deps = iam::Deps {
             store: store.clone(),
-            sealer: Sealer::open(data)?,
+            sealer: sealer.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
         let iam = iam::Iam::new(deps);
-        let events = events::Events::new(store.clone(), clock.clone(), entropy.clone());
-        let codepipeline = CodePipeline::new(store.clone(), clock.clone(), entropy);
+        let events = events::Events::new(events::Deps {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            outside: outside::Outside::new(&[]),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        });
+        let codepipeline = CodePipeline::new(codepipeline::Deps {
+            store: store.clone(),
+            sealer,
+            clock: clock.clone(),
+            entropy,
+            functions: codepipeline::Functions::default(),
+        });
         let mut ops = Ops::new(iam.clone());
         iam.register(&mut ops);
         events.register(&mut ops);
@@ -280,7 +293,13 @@ async fn throughput(data: &Path, pipelines: usize, seconds: u64) -> Result<Value
 
 async fn past(data: &Path, executions: u64) -> Result<Value, Failure> {
     let store = Store::open(data).await?;
-    let codepipeline = CodePipeline::new(store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let codepipeline = CodePipeline::new(codepipeline::Deps {
+        store: store.clone(),
+        sealer: Sealer::open(data)?,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        functions: codepipeline::Functions::default(),
+    });
     let year = Timestamp::now() - jiff::SignedDuration::from_hours(300 * 24);
     let begun = Instant::now();
     let names = codepipeline.names(ACCOUNT, REGION).await?;
