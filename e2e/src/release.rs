@@ -158,11 +158,26 @@ impl Visitor {
         Self { child, log }
     }
 
+    /// Waits for as many visits that begin from now on; answers what they wrote.
+    pub fn next(&self, count: usize) -> Vec<String> {
+        // One more may be under way.
+        let from = self.lines().len() + 1;
+        eventually("the visitor asks", || {
+            Some(self.lines())
+                .filter(|lines| lines.len() >= from + count)
+                .map(|mut lines| lines.split_off(from))
+        })
+    }
+
     /// Ends it; answers every line it wrote: `STATUS BODY`, or `FAILED why`, or `DNS why`.
-    pub fn stop(self) -> Vec<String> {
-        let log = self.log.clone();
-        drop(self);
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
+    pub fn stop(mut self) -> Vec<String> {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        self.lines()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }

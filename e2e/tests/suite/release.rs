@@ -60,11 +60,10 @@ fn a_push_becomes_a_served_page_and_the_next_rolls_without_a_failed_request() {
     let second = release.push("Second");
     succeeds(&release, &second);
     release.served(&second);
+    let settled = visitor.next(20);
+    assert!(settled.iter().all(|line| line.contains(&second[..12])), "{settled:?}");
     let visits = visitor.stop();
     assert_eq!(failures(&visits), Vec::<&String>::new(), "of {} requests", visits.len());
-    let new = |line: &String| line.contains(&second[..12]);
-    let settled: Vec<&String> = visits.iter().rev().take(20).collect();
-    assert!(settled.len() == 20 && settled.iter().all(|line| new(line)), "{settled:?}");
     assert!(visits.iter().any(|line| line.contains(&first[..12])), "it saw the first one too");
 
     // The two other commands of the pipeline's CLI: a start by hand, and its stop.
