@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::boto3::Boto3;
 
@@ -93,6 +93,32 @@ impl Client {
         let outcome = self.try_aws(&words(args));
         assert!(!outcome.ok, "aws {args} should have failed, but answered {}", outcome.out);
         outcome.err
+    }
+
+    /// A role that a service may take, with these actions on everything as its only permissions; answers its ARN.
+    pub fn role(&self, name: &str, service: &str, actions: &[&str]) -> String {
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": actions, "Resource": "*"}]});
+        let arn = self.trusting(name, service);
+        let put = ["iam", "put-role-policy", "--role-name", name, "--policy-name", "p", "--policy-document"];
+        self.aws_args(&[&put[..], &[&policy.to_string()]].concat());
+        arn
+    }
+
+    /// A role that a service may take and that may do everything; answers its ARN.
+    pub fn admin(&self, name: &str, service: &str) -> String {
+        let arn = self.trusting(name, service);
+        let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
+        self.aws(&format!("iam attach-role-policy --role-name {name} --policy-arn {policy}"));
+        arn
+    }
+
+    fn trusting(&self, name: &str, service: &str) -> String {
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});
+        let create = ["iam", "create-role", "--role-name", name, "--assume-role-policy-document"];
+        let made = self.aws_args(&[&create[..], &[&trust.to_string()]].concat());
+        made["Role"]["Arn"].as_str().unwrap_or_else(|| panic!("no ARN in {made}")).to_owned()
     }
 
     /// A call of boto3, as in `("ecs", "describe_clusters", json!({"clusters": ["a"]}))`; the error is its own words.

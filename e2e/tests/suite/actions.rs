@@ -21,22 +21,9 @@ artifacts:
     Notes: {files: [notes.txt]}
 ";
 
-/// The role of a service, with the policy's statements as its only permissions.
-fn role(client: &Client, name: &str, service: &str, actions: &[&str]) {
-    let trust = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": actions, "Resource": "*"}]});
-    let (trust, policy) = (trust.to_string(), policy.to_string());
-    client.aws_args(&["iam", "create-role", "--role-name", name, "--assume-role-policy-document", &trust]);
-    let put = ["iam", "put-role-policy", "--role-name", name, "--policy-name", "p", "--policy-document"];
-    client.aws_args(&[&put[..], &[&policy]].concat());
-}
-
 /// Everything that the pipelines name; answers the commit of the repository.
 fn prepare(client: &Client) -> String {
-    role(
-        client,
+    client.role(
         "pipeline",
         "codepipeline.amazonaws.com",
         &[
@@ -53,7 +40,7 @@ fn prepare(client: &Client) -> String {
         ],
     );
     let build = ["codecommit:GitPull", "codecommit:GitPush", "logs:*", "s3:GetObject*", "s3:PutObject"];
-    role(client, "build", "codebuild.amazonaws.com", &build);
+    client.role("build", "codebuild.amazonaws.com", &build);
     client.sh("aws s3 mb s3://artifacts && aws s3 mb s3://site");
     client.aws("ecr create-repository --repository-name team/app");
     client.aws("codecommit create-repository --repository-name app");

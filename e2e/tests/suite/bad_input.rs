@@ -308,7 +308,7 @@ fn pipelines_that_break_a_rule_are_refused() {
         as_before(client);
     }
     // The good one passes.
-    role(client, "pipeline", "codepipeline.amazonaws.com");
+    client.admin("pipeline", "codepipeline.amazonaws.com");
     let body = json!({"pipeline": pipeline()}).to_string();
     let (status, answer) = Request::new(client, "codepipeline", target, &body).send(client);
     assert_eq!(status, 200, "{answer}");
@@ -341,23 +341,6 @@ fn task_definitions_of_an_impossible_size_are_refused() {
     assert!(good.ok, "{}", good.err);
 }
 
-/// A role that a service may take, with everything allowed.
-fn role(client: &Client, name: &str, service: &str) -> String {
-    let statement = json!({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"});
-    let trust = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-    let made = client.aws_args(&[
-        "iam",
-        "create-role",
-        "--role-name",
-        name,
-        "--assume-role-policy-document",
-        &trust,
-    ]);
-    let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
-    client.aws(&format!("iam attach-role-policy --role-name {name} --policy-arn {policy}"));
-    made["Role"]["Arn"].as_str().unwrap().to_owned()
-}
-
 /// How a build of this source ends: the context of the phase that failed.
 fn failed_build(client: &Client, role: &str, name: &str, source: Value) -> Value {
     let project = json!({
@@ -381,7 +364,7 @@ fn failed_build(client: &Client, role: &str, name: &str, source: Value) -> Value
 fn a_malformed_buildspec_fails_its_build_with_line_and_column() {
     let server = Server::start();
     let client = &server.client();
-    let role = role(client, "build", "codebuild.amazonaws.com");
+    let role = client.admin("build", "codebuild.amazonaws.com");
     for (name, buildspec, said) in [
         ("tabs", "version: 0.2\nphases:\n\tbuild: x\n", "line 3, column 2"),
         (
@@ -417,7 +400,7 @@ fn an_archive_that_leaves_its_folder_is_refused() {
     let server = Server::start();
     let client = &server.client();
     bad_zip(client);
-    let build = role(client, "build", "codebuild.amazonaws.com");
+    let build = client.admin("build", "codebuild.amazonaws.com");
     let spec = "version: 0.2\nphases: {build: {commands: [ls]}}\n";
     let context = failed_build(
         client,
@@ -427,7 +410,7 @@ fn an_archive_that_leaves_its_folder_is_refused() {
     );
     assert!(context["message"].as_str().unwrap().contains("../evil"), "{context}");
 
-    let pipeline_role = role(client, "pipeline", "codepipeline.amazonaws.com");
+    let pipeline_role = client.admin("pipeline", "codepipeline.amazonaws.com");
     client.aws("s3 mb s3://artifacts");
     client.aws("s3 mb s3://site");
     let mut pipeline = pipeline();

@@ -3,14 +3,7 @@ use e2e::{Client, Server, eventually};
 use serde_json::{Value, json};
 
 fn prepare(client: &Client) {
-    let trust = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["s3:*", "logs:*", "cloudwatch:DescribeAlarms"], "Resource": "*"}]});
-    let (trust, policy) = (trust.to_string(), policy.to_string());
-    client.aws_args(&["iam", "create-role", "--role-name", "p", "--assume-role-policy-document", &trust]);
-    let put = ["iam", "put-role-policy", "--role-name", "p", "--policy-name", "p", "--policy-document"];
-    client.aws_args(&[&put[..], &[&policy]].concat());
+    client.role("p", "codepipeline.amazonaws.com", &["s3:*", "logs:*", "cloudwatch:DescribeAlarms"]);
     client.sh("for b in artifacts source site; do aws s3 mb s3://$b; done
         aws s3api put-bucket-versioning --bucket source --versioning-configuration Status=Enabled
         aws cloudwatch put-metric-alarm --alarm-name errors --namespace App --metric-name Errors --statistic Sum \

@@ -9,27 +9,9 @@ use serde_json::{Value, json};
 const PIPELINE: &str = "arn:aws:codepipeline:us-east-1:000000000000:told";
 const GROUP: &str = "arn:aws:logs:us-east-1:000000000000:log-group:dead";
 
-/// A role that a service may take and that may do everything.
-fn role(client: &Client, name: &str, service: &str) -> String {
-    let trust = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});
-    let trust = trust.to_string();
-    let made = client.aws_args(&[
-        "iam",
-        "create-role",
-        "--role-name",
-        name,
-        "--assume-role-policy-document",
-        &trust,
-    ]);
-    let admin = "arn:aws:iam::aws:policy/AdministratorAccess";
-    client.aws(&format!("iam attach-role-policy --role-name {name} --policy-arn {admin}"));
-    made["Role"]["Arn"].as_str().unwrap().to_owned()
-}
-
 /// A pipeline `told` from a repository `told`, which only a rule starts.
 fn pipeline(client: &Client) {
-    let role = role(client, "told", "codepipeline.amazonaws.com");
+    let role = client.admin("told", "codepipeline.amazonaws.com");
     client.aws("s3api create-bucket --bucket told-artifacts");
     client.aws("codecommit create-repository --repository-name told");
     let id = |category: &str, provider: &str| json!({"category": category, "owner": "AWS", "provider": provider, "version": "1"});
@@ -78,7 +60,7 @@ fn a_rule_on_codecommit_starts_the_pipeline_and_without_one_nothing_does() {
         "detail": {"event": ["referenceCreated", "referenceUpdated"], "referenceType": ["branch"], "referenceName": ["main"]},
     });
     let pattern = pattern.to_string();
-    let starter = role(&client, "starter", "events.amazonaws.com");
+    let starter = client.admin("starter", "events.amazonaws.com");
     let put = ["events", "put-rule", "--name", "told", "--event-pattern", &pattern, "--role-arn", &starter];
     client.aws_args(&put);
     let targets = json!([{"Id": "codepipeline-told", "Arn": PIPELINE, "RoleArn": starter}]).to_string();
@@ -176,7 +158,7 @@ fn tell(client: &Client, endpoint: &Endpoint, state: &str, more: &Value) {
     });
     let made =
         client.aws_args(&["events", "create-api-destination", "--cli-input-json", &destination.to_string()]);
-    let caller = role(client, &format!("caller-{state}"), "events.amazonaws.com");
+    let caller = client.admin(&format!("caller-{state}"), "events.amazonaws.com");
     let mut target = json!({"Id": "1", "Arn": made["ApiDestinationArn"], "RoleArn": caller});
     target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let targets = json!([target]).to_string();

@@ -4,33 +4,6 @@ use serde_json::{Value, json};
 
 use e2e::{Client, Server, eventually};
 
-/// A role that CodePipeline assumes, with all of S3.
-fn role(client: &Client) -> String {
-    let trust = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]});
-    let made = client.aws_args(&[
-        "iam",
-        "create-role",
-        "--role-name",
-        "pipeline",
-        "--assume-role-policy-document",
-        &trust.to_string(),
-    ]);
-    client.aws_args(&[
-        "iam",
-        "put-role-policy",
-        "--role-name",
-        "pipeline",
-        "--policy-name",
-        "s3",
-        "--policy-document",
-        &policy.to_string(),
-    ]);
-    made["Role"]["Arn"].as_str().unwrap().to_owned()
-}
-
 fn create_type(client: &Client, provider: &str, category: &str, properties: Value) {
     let asked = json!({
         "category": category, "provider": provider, "version": "1",
@@ -113,7 +86,7 @@ fn job_workers_carry_custom_actions_through() {
         "codepipeline poll-for-jobs --action-type-id category=Build,owner=AWS,provider=CodeBuild,version=1",
     );
     assert!(refused.contains("ActionTypeNotFoundException"), "{refused}");
-    create_pipeline(&client, &role(&client));
+    create_pipeline(&client, &client.role("pipeline", "codepipeline.amazonaws.com", &["s3:*"]));
 
     let job = work(&client, "jenkins_poll");
     std::fs::write(client.folder().join("job.json"), job).unwrap();

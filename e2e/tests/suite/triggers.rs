@@ -94,14 +94,7 @@ fn connect(client: &Client, server: &Server, provider: &Provider) -> (String, St
 
 /// From the connection to a bucket, with these triggers.
 fn create(client: &Client, connection: &str, detect: &str, triggers: Value) -> Value {
-    let trust = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["codeconnections:UseConnection", "s3:*"], "Resource": "*"}]});
-    let (trust, policy) = (trust.to_string(), policy.to_string());
-    client.aws_args(&["iam", "create-role", "--role-name", "p", "--assume-role-policy-document", &trust]);
-    let put = ["iam", "put-role-policy", "--role-name", "p", "--policy-name", "p", "--policy-document"];
-    client.aws_args(&[&put[..], &[&policy]].concat());
+    client.role("p", "codepipeline.amazonaws.com", &["codeconnections:UseConnection", "s3:*"]);
     client.sh("aws s3 mb s3://artifacts && aws s3 mb s3://site");
     let action = |category: &str, provider: &str, configuration: Value| {
         json!({
