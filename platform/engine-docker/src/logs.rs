@@ -20,14 +20,20 @@ pub(crate) fn follow(
 ) -> BoxStream<'static, Result<LogLine>> {
     async_stream::try_stream! {
         let container = inner.container_id(&task, &container, false).await?;
-        // Docker's `since` is asked in whole seconds; what lies before the position is left out here.
-        let since = position.and_then(|p| i32::try_from(p.at.as_second()).ok()).unwrap_or(0);
-        let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).timestamps(true).since(since);
-        let mut chunks = inner.client.get().await?.logs(&container, Some(options.build()));
         let mut lines = Lines::after(position);
-        while let Some(chunk) = chunks.next().await {
-            if let Some(line) = lines.push(chunk.map_err(error)?) {
-                yield line;
+        // A follower that Docker ends with its container may have missed the last lines (engine 20.10 leaves them out
+        // more often than not where the last one has no newline): once it has ended, what is left is read again.
+        for follow in [true, false] {
+            lines = Lines::after(lines.seen());
+            // Docker's `since` is asked in whole seconds; what lies before the position is left out here.
+            let since = lines.skip.and_then(|p| i32::try_from(p.at.as_second()).ok()).unwrap_or(0);
+            let options = LogsOptionsBuilder::new().follow(follow).stdout(true).stderr(true).timestamps(true);
+            let options = options.since(since).build();
+            let mut chunks = inner.client.get().await?.logs(&container, Some(options));
+            while let Some(chunk) = chunks.next().await {
+                if let Some(line) = lines.push(chunk.map_err(error)?) {
+                    yield line;
+                }
             }
         }
         for line in lines.finish() {
@@ -47,6 +53,11 @@ struct Lines {
 impl Lines {
     fn after(position: Option<LogPosition>) -> Self {
         Self { skip: position, position: None, open: [None, None] }
+    }
+
+    /// Behind the last whole line.
+    fn seen(&self) -> Option<LogPosition> {
+        self.position.max(self.skip)
     }
 
     /// A piece of a line: `TIMESTAMP TEXT`, with a newline if the line ends with it.

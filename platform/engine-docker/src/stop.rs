@@ -2,16 +2,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bollard::errors::Error as Docker;
 use bollard::models::ContainerInspectResponse as Found;
 use bollard::query_parameters::{
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StopContainerOptionsBuilder,
+    StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use engine::{Error, Result, TaskId};
-use futures::future::try_join_all;
+use futures::TryStreamExt;
+use futures::future::{ready, try_join_all};
 
 use crate::Inner;
-use crate::client::{error, fine};
+use crate::client::{code, error, fine};
 use crate::status::{depth, id_of, running};
 
 impl Inner {
@@ -48,8 +50,20 @@ impl Inner {
     }
 
     async fn remove_container(&self, container: &str) -> Result<()> {
+        let client = self.client.get().await?;
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        fine(self.client.get().await?.remove_container(container, Some(options)).await)
+        match client.remove_container(container, Some(options)).await {
+            // Somebody is removing it already: it is enough that it goes.
+            Err(found) if code(&found) == Some(409) => {
+                let options = WaitContainerOptionsBuilder::new().condition("removed").build();
+                match client.wait_container(container, Some(options)).try_for_each(|_| ready(Ok(()))).await {
+                    // The exit code of what was killed is no failure here.
+                    Err(Docker::DockerContainerWaitError { .. }) => Ok(()),
+                    gone => fine(gone),
+                }
+            }
+            removed => fine(removed),
+        }
     }
 
     pub(crate) async fn remove(&self, id: &TaskId) -> Result<()> {

@@ -170,6 +170,25 @@ fn a_task_runs_is_adopted_and_goes_without_trace() {
 }
 
 #[test]
+fn the_last_words_of_a_container_are_read_by_who_follows_it() {
+    check(|bench| async move {
+        let docker = &bench.docker;
+        bench.network("vpc").await;
+        for n in 0..5 {
+            // The last line has no newline, and comes as the container ends.
+            let app = bench.container("app", "echo first; sleep 0.2; printf last");
+            let task = docker.run(bench.task(&format!("words{n}"), None, vec![app])).await.unwrap();
+            let lines: Vec<LogLine> = docker.logs(&task.id, "app", None).try_collect().await.unwrap();
+            assert_eq!(lines.iter().map(|l| &l.bytes[..]).collect::<Vec<_>>(), [&b"first"[..], b"last"]);
+            // Two at a time is one removal.
+            let (one, other) = tokio::join!(docker.remove(&task.id), docker.remove(&task.id));
+            one.and(other).unwrap();
+        }
+        docker.remove_network("vpc").await.unwrap();
+    });
+}
+
+#[test]
 fn rules_hold_in_the_namespace_and_change_while_it_runs() {
     check(|bench| async move {
         let network = bench.network("vpc").await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 pub const QUEUE: usize = 1024;
 /// Batches in one transaction at most.
 pub const GROUP: usize = 256;
-/// Rows that one statement writes: what a batch has of one kind goes together, up to here.
-pub const ROWS: usize = 32;
-/// Statements that the writer keeps prepared: of each kind, one for every number of rows.
-pub const STATEMENTS: usize = 256;
+/// Statements that the writer keeps prepared: more than there are.
+pub const STATEMENTS: usize = 64;
+/// How long a connection waits for another's lock.
+pub const BUSY: Duration = Duration::from_secs(10);
 /// How long a patient batch waits for another to share the commit with.
 pub const PATIENCE: Duration = Duration::from_millis(20);
 /// Operations of one batch at most.

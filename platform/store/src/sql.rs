@@ -10,10 +10,9 @@ pub const RELEASE: &str = "RELEASE batch";
 pub const SEQUENCE: &str = "SELECT value FROM sequence WHERE one = 1";
 pub const SET_SEQUENCE: &str = "UPDATE sequence SET value = ?1 WHERE one = 1";
 
-pub const ROW_VERSION: &str = "SELECT version, created FROM record WHERE kind = ?1 AND key = ?2";
-/// Rows follow, then [`PUT_END`].
-pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, body) ";
-pub const PUT_END: &str = " ON CONFLICT (kind, key) DO UPDATE \
+pub const ROW_VERSION: &str = "SELECT version FROM record WHERE kind = ?1 AND key = ?2";
+pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, body) \
+     VALUES (?1, ?2, ?3, ?3, ?4, ?5) ON CONFLICT (kind, key) DO UPDATE \
      SET version = excluded.version, format = excluded.format, body = excluded.body RETURNING created";
 pub const DELETE: &str = "DELETE FROM record WHERE kind = ?1 AND key = ?2";
 pub const INDEX: &str = "INSERT INTO record_index (kind, name, value, key) VALUES (?1, ?2, ?3, ?4) \
@@ -52,8 +51,8 @@ pub const OWNED_STREAM: &str = "SELECT \
      coalesce((SELECT epoch FROM lease WHERE kind = ?1 AND key = ?2), 0)";
 pub const SET_STREAM: &str = "INSERT INTO stream (kind, key, seq, epoch) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch";
-/// Rows follow.
-pub const APPEND: &str = "INSERT INTO event (kind, key, seq, epoch, format, body) ";
+pub const APPEND: &str =
+    "INSERT INTO event (kind, key, seq, epoch, format, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub const EVENTS: &str = "SELECT seq, epoch, format, body FROM event \
      WHERE kind = ?1 AND key = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
 pub const DROP_EVENTS: &str = "DELETE FROM event WHERE kind = ?1 AND key = ?2";
@@ -61,6 +60,7 @@ pub const TRIM_EVENTS: &str = "DELETE FROM event WHERE kind = ?1 AND key = ?2 AN
 pub const DROP_STREAM: &str = "DELETE FROM stream WHERE kind = ?1 AND key = ?2";
 
 pub const LEASE: &str = "SELECT owner, epoch, until FROM lease WHERE kind = ?1 AND key = ?2";
+pub const LEASE_EPOCH: &str = "SELECT epoch FROM lease WHERE kind = ?1 AND key = ?2";
 pub const SET_LEASE: &str = "INSERT INTO lease (kind, key, owner, epoch, until) VALUES (?1, ?2, ?3, ?4, ?5) \
      ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch, until = excluded.until";
 
@@ -71,8 +71,7 @@ pub const DUE: &str =
     "SELECT key, at, body FROM timer WHERE kind = ?1 AND at <= ?2 ORDER BY at, key LIMIT ?3";
 pub const NEXT_DUE: &str = "SELECT min(at) FROM timer WHERE kind = ?1";
 
-/// Rows follow.
-pub const PUBLISH: &str = "INSERT INTO outbox (topic, seq, body) ";
+pub const PUBLISH: &str = "INSERT INTO outbox (topic, seq, body) VALUES (?1, ?2, ?3)";
 pub const MESSAGES: &str = "SELECT seq, body FROM outbox WHERE topic = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 pub const CURSOR: &str = "SELECT cursor FROM consumer WHERE topic = ?1 AND name = ?2";
 pub const SET_CURSOR: &str = "INSERT INTO consumer (topic, name, cursor) VALUES (?1, ?2, ?3) \

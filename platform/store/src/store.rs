@@ -4,15 +4,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::apply::unsigned;
 use crate::wake::Wakes;
@@ -44,7 +42,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     dir: PathBuf,
-    asks: mpsc::Sender<Ask>,
+    asks: flume::Sender<Ask>,
     readers: SqlitePool,
     wakes: Arc<Wakes>,
     fuse: Fuse,
@@ -65,25 +63,18 @@ impl Store {
         let file = dir.join("state.db");
         open_private(&file)?;
         let failed = |e: sqlx::Error| Error::Folder { path: file.clone(), reason: e.to_string() };
-        let base = SqliteConnectOptions::new().filename(&file).busy_timeout(Duration::from_secs(10));
-        let mut db = base
-            .clone()
-            .create_if_missing(true)
-            .statement_cache_capacity(limits::STATEMENTS)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .connect()
-            .await
-            .map_err(failed)?;
-        migrate(&mut db).await?;
-        let sequence: i64 = sqlx::query_scalar(sql::SEQUENCE).fetch_one(&mut db).await?;
+        let base = SqliteConnectOptions::new().filename(&file).busy_timeout(limits::BUSY);
+        let fresh = base.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        migrate(fresh.connect().await.map_err(failed)?).await?;
+        let db = writing(&file).map_err(|e| Error::Folder { path: file.clone(), reason: e.to_string() })?;
+        let sequence: i64 = db.query_row(sql::SEQUENCE, [], |row| row.get(0))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(limits::READERS)
             .connect_with(base.read_only(true))
             .await
             .map_err(failed)?;
 
-        let (sender, asks) = mpsc::channel(limits::QUEUE);
+        let (sender, asks) = flume::bounded(limits::QUEUE);
         let wakes = Arc::new(Wakes::default());
         let fuse: Fuse = Arc::new(AtomicU64::new(options.stop_after.unwrap_or(u64::MAX)));
         let counts = Arc::<Counters>::default();
@@ -96,7 +87,10 @@ impl Store {
             sequence: unsigned(sequence),
             lock,
         };
-        tokio::spawn(writer.run());
+        std::thread::Builder::new()
+            .name("store".into())
+            .spawn(|| writer.run())
+            .map_err(|e| unusable(&dir, &e))?;
         Ok(Self(Arc::new(Inner { dir, asks: sender, readers, wakes, fuse, counts })))
     }
 
@@ -118,7 +112,7 @@ impl Store {
             return Err(error);
         }
         let (answer, result) = oneshot::channel();
-        self.0.asks.send(Ask::Commit(batch, answer)).await.map_err(|_| Error::Closed)?;
+        self.0.asks.send_async(Ask::Commit(batch, answer)).await.map_err(|_| Error::Closed)?;
         result.await.map_err(|_| Error::Closed)?
     }
 
@@ -154,7 +148,7 @@ impl Store {
     /// Waits for what is queued, closes the files and gives the folder up. Other clones answer [`Error::Closed`].
     pub async fn close(&self) {
         let (answer, closed) = oneshot::channel();
-        if self.0.asks.send(Ask::Close(answer)).await.is_ok() {
+        if self.0.asks.send_async(Ask::Close(answer)).await.is_ok() {
             let _ = closed.await;
         }
         self.0.readers.close().await;
@@ -193,13 +187,21 @@ fn unusable(path: &Path, error: &std::io::Error) -> Error {
     Error::Folder { path: path.to_owned(), reason: error.to_string() }
 }
 
-async fn migrate(db: &mut SqliteConnection) -> Result<()> {
-    MIGRATIONS.run(&mut *db).await.map_err(|error| match error {
+/// The writer's connection. FULL: a commit is on disk when it answers.
+fn writing(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let db = rusqlite::Connection::open(file)?;
+    db.busy_timeout(limits::BUSY)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
+    Ok(db)
+}
+
+async fn migrate(mut db: SqliteConnection) -> Result<()> {
+    MIGRATIONS.run(&mut db).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => Error::Schema(format!(
             "the state was written by a newer Longshore (schema {version}): use that version or a later one"
         )),
         other => Error::Schema(format!("the state cannot be brought up to date: {other}")),
     })?;
-    db.ping().await?;
-    Ok(())
+    Ok(db.close().await?)
 }

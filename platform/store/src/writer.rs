@@ -1,12 +1,14 @@
 //! The one writer: it takes every waiting batch, commits them together, and answers after the fsync.
+//!
+//! It is a thread with a connection of rusqlite's: a commit of fifty batches is hundreds of statements, and each would
+//! cost two changes of threads with sqlx, more than SQLite takes for it. Reads, of one statement each, stay with sqlx.
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use crate::apply::{apply, signed, unsigned};
 use crate::wake::Wakes;
@@ -31,8 +33,8 @@ pub(crate) struct Counters {
 }
 
 pub(crate) struct Writer {
-    pub db: SqliteConnection,
-    pub asks: mpsc::Receiver<Ask>,
+    pub db: Connection,
+    pub asks: flume::Receiver<Ask>,
     pub wakes: Arc<Wakes>,
     pub fuse: Fuse,
     pub counts: Arc<Counters>,
@@ -45,10 +47,10 @@ type Waiting = (Batch, oneshot::Sender<Result<Committed>>);
 
 impl Writer {
     /// Runs until it is closed or nobody can ask any more.
-    pub(crate) async fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let mut closing = None;
         while closing.is_none() {
-            let Some(first) = self.asks.recv().await else { break };
+            let Ok(first) = self.asks.recv() else { break };
             let mut group: Vec<Waiting> = Vec::new();
             let mut ask = Some(first);
             let patience = Instant::now() + limits::PATIENCE;
@@ -61,15 +63,15 @@ impl Writer {
                 ask = match group.len() >= room || closing.is_some() {
                     true => None,
                     false if group.iter().all(|(batch, _)| batch.patient) => {
-                        timeout_at(patience, self.asks.recv()).await.ok().flatten()
+                        self.asks.recv_deadline(patience).ok()
                     }
                     false => self.asks.try_recv().ok(),
                 };
             }
-            self.commit(group).await;
+            self.commit(group);
         }
         let Self { db, lock, .. } = self;
-        if let Err(error) = db.close().await {
+        if let Err((_, error)) = db.close() {
             tracing::warn!(%error, "the database did not close cleanly");
         }
         drop(lock);
@@ -83,14 +85,14 @@ impl Writer {
         if self.fuse.load(Ordering::Acquire) == u64::MAX { limits::GROUP } else { 1 }
     }
 
-    async fn commit(&mut self, group: Vec<Waiting>) {
+    fn commit(&mut self, group: Vec<Waiting>) {
         if group.is_empty() {
             return;
         }
         if self.fuse.load(Ordering::Acquire) == 0 {
             return answer_all(group, &Error::Closed);
         }
-        match self.transaction(&group).await {
+        match self.transaction(&group) {
             Ok(results) => {
                 if self.burn() {
                     // The crash came after the commit: it is durable, and nobody was told. Who waits is woken, whatever
@@ -107,7 +109,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "a commit failed; nothing of it was kept");
-                self.recover().await;
+                self.recover();
                 answer_all(group, &error);
             }
         }
@@ -122,19 +124,19 @@ impl Writer {
         left == 1
     }
 
-    async fn transaction(&mut self, group: &[Waiting]) -> Result<Vec<Result<Committed>>> {
-        self.execute(sql::BEGIN).await?;
+    fn transaction(&mut self, group: &[Waiting]) -> Result<Vec<Result<Committed>>> {
+        self.execute(sql::BEGIN)?;
         let mut results = Vec::with_capacity(group.len());
         for (batch, _) in group {
             // One that is alone needs no savepoint: the transaction is its own.
-            results.push(self.attempt(batch, group.len() > 1).await?);
+            results.push(self.attempt(batch, group.len() > 1)?);
         }
         if results.iter().all(Result::is_err) {
-            self.execute(sql::ROLLBACK).await?;
+            self.execute(sql::ROLLBACK)?;
             return Ok(results);
         }
-        sqlx::query(sql::SET_SEQUENCE).bind(signed(self.sequence)).execute(&mut self.db).await?;
-        self.execute(sql::COMMIT).await?;
+        self.db.prepare_cached(sql::SET_SEQUENCE)?.execute([signed(self.sequence)])?;
+        self.execute(sql::COMMIT)?;
         let done = results.iter().filter(|result| result.is_ok()).count();
         self.counts.batches.fetch_add(done as u64, Ordering::Relaxed);
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
@@ -142,38 +144,38 @@ impl Writer {
     }
 
     /// The outer error fails the whole group: the database itself is in trouble.
-    async fn attempt(&mut self, batch: &Batch, shared: bool) -> Result<Result<Committed>> {
+    fn attempt(&mut self, batch: &Batch, shared: bool) -> Result<Result<Committed>> {
         if shared {
-            self.execute(sql::SAVEPOINT).await?;
+            self.execute(sql::SAVEPOINT)?;
         }
         let before = self.sequence;
-        let applied = apply(&mut self.db, batch, &mut self.sequence).await;
+        let applied = apply(&self.db, batch, &mut self.sequence);
         if let Err(error) = applied {
             if matches!(error, Error::Database(_)) {
                 return Err(error);
             }
             self.sequence = before;
             if shared {
-                self.execute(sql::UNDO).await?;
-                self.execute(sql::RELEASE).await?;
+                self.execute(sql::UNDO)?;
+                self.execute(sql::RELEASE)?;
             }
             return Ok(Err(error));
         }
         if shared {
-            self.execute(sql::RELEASE).await?;
+            self.execute(sql::RELEASE)?;
         }
         Ok(Ok(Committed { seq: self.sequence }))
     }
 
-    async fn execute(&mut self, statement: &'static str) -> Result<()> {
-        sqlx::query(statement).execute(&mut self.db).await?;
+    fn execute(&self, statement: &'static str) -> Result<()> {
+        self.db.prepare_cached(statement)?.execute([])?;
         Ok(())
     }
 
-    async fn recover(&mut self) {
+    fn recover(&mut self) {
         // Fails when SQLite has rolled back by itself, which is as good.
-        let _ = self.execute(sql::ROLLBACK).await;
-        if let Ok(value) = sqlx::query_scalar::<_, i64>(sql::SEQUENCE).fetch_one(&mut self.db).await {
+        let _ = self.execute(sql::ROLLBACK);
+        if let Ok(value) = self.db.query_row(sql::SEQUENCE, [], |row| row.get(0)) {
             self.sequence = unsigned(value);
         }
     }
