@@ -113,7 +113,7 @@ fn put(db: &Connection, op: &Op, number: i64) -> Result<()> {
     // A row that was there keeps the number of its creation, and its places in lists.
     if created == Some(number) {
         for parent in listed.iter().filter_map(|parts| key.head(*parts)) {
-            run(db, sql::LIST_ADD, params![kind, parent, number, key.0])?;
+            run(db, sql::LIST_ADD, params![kind, parent, number])?;
         }
     }
     Ok(())

@@ -7,6 +7,10 @@ pub const QUEUE: usize = 1024;
 pub const GROUP: usize = 256;
 /// Statements that the writer keeps prepared: more than there are.
 pub const STATEMENTS: usize = 64;
+/// Pages that the writer keeps in memory, in KiB: a group of the greatest batches that are ordinary fits.
+pub const CACHE: i64 = 16 << 10;
+/// Pages of 4 KiB in the write-ahead log after which they are carried over to the database.
+pub const CHECKPOINT: i64 = 4000;
 /// How long a connection waits for another's lock.
 pub const BUSY: Duration = Duration::from_secs(10);
 /// How long a patient batch waits for another to share the commit with.

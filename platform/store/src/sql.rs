@@ -17,7 +17,7 @@ pub const PUT: &str = "INSERT INTO record (kind, key, created, version, format, 
 pub const DELETE: &str = "DELETE FROM record WHERE kind = ?1 AND key = ?2";
 pub const INDEX: &str = "INSERT INTO record_index (kind, name, value, key) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT DO NOTHING";
-pub const LIST_ADD: &str = "INSERT INTO record_list (kind, parent, created, key) VALUES (?1, ?2, ?3, ?4)";
+pub const LIST_ADD: &str = "INSERT INTO record_list (kind, parent, created) VALUES (?1, ?2, ?3)";
 pub const LIST_DROP: &str = "DELETE FROM record_list WHERE kind = ?1 AND parent = ?2 \
      AND created = (SELECT created FROM record WHERE kind = ?1 AND key = ?3)";
 pub const UNINDEX: &str = "DELETE FROM record_index WHERE kind = ?1 AND key = ?2";
@@ -32,10 +32,10 @@ pub const LIST_BY_SEQ: &str = "SELECT key, created, version, format, body FROM r
 pub const LIST_NEWEST: &str = "SELECT key, created, version, format, body FROM record \
      WHERE kind = ?1 AND key >= ?2 AND key < ?3 AND created < ?4 ORDER BY created DESC LIMIT ?5";
 pub const LISTED_BY_SEQ: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_list l \
-     JOIN record r ON r.kind = l.kind AND r.key = l.key \
+     JOIN record r ON r.created = l.created \
      WHERE l.kind = ?1 AND l.parent = ?2 AND l.created > ?3 ORDER BY l.created LIMIT ?4";
 pub const LISTED_NEWEST: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_list l \
-     JOIN record r ON r.kind = l.kind AND r.key = l.key \
+     JOIN record r ON r.created = l.created \
      WHERE l.kind = ?1 AND l.parent = ?2 AND l.created < ?3 ORDER BY l.created DESC LIMIT ?4";
 pub const COUNT: &str = "SELECT count(*) FROM record WHERE kind = ?1 AND key >= ?2 AND key < ?3";
 pub const FIND: &str = "SELECT r.key, r.created, r.version, r.format, r.body FROM record_index i \

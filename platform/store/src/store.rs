@@ -10,14 +10,14 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
 };
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
 use crate::wake::Wakes;
-use crate::writer::{Ask, Counters, Fuse, Writer};
+use crate::writer::{Ask, Counters, Fuse, Patient, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     dir: PathBuf,
-    asks: flume::Sender<Ask>,
+    asks: mpsc::Sender<Ask>,
+    patient: Arc<Patient>,
     readers: SqlitePool,
     wakes: Arc<Wakes>,
     fuse: Fuse,
@@ -74,13 +75,14 @@ impl Store {
             .await
             .map_err(failed)?;
 
-        let (sender, asks) = flume::bounded(limits::QUEUE);
-        let wakes = Arc::new(Wakes::default());
+        let (sender, asks) = mpsc::channel(limits::QUEUE);
+        let (wakes, patient) = (Arc::new(Wakes::default()), Arc::<Patient>::default());
         let fuse: Fuse = Arc::new(AtomicU64::new(options.stop_after.unwrap_or(u64::MAX)));
         let counts = Arc::<Counters>::default();
         let writer = Writer {
             db,
             asks,
+            patient: patient.clone(),
             wakes: wakes.clone(),
             fuse: fuse.clone(),
             counts: counts.clone(),
@@ -91,7 +93,7 @@ impl Store {
             .name("store".into())
             .spawn(|| writer.run())
             .map_err(|e| unusable(&dir, &e))?;
-        Ok(Self(Arc::new(Inner { dir, asks: sender, readers, wakes, fuse, counts })))
+        Ok(Self(Arc::new(Inner { dir, asks: sender, patient, readers, wakes, fuse, counts })))
     }
 
     /// What the writer has done since the store was opened.
@@ -111,9 +113,27 @@ impl Store {
         if let Some(error) = batch.refused {
             return Err(error);
         }
-        let (answer, result) = oneshot::channel();
-        self.0.asks.send_async(Ask::Commit(batch, answer)).await.map_err(|_| Error::Closed)?;
+        let (answer, mut result) = oneshot::channel();
+        let waiting = if batch.patient { self.0.patient.add((batch, answer)) } else { Some((batch, answer)) };
+        match waiting {
+            Some(waiting) => self.0.asks.send(Ask::Commit(waiting)).await.map_err(|_| Error::Closed)?,
+            None => {
+                if let Ok(result) = tokio::time::timeout(limits::PATIENCE, &mut result).await {
+                    return result.map_err(|_| Error::Closed)?;
+                }
+                self.hurry().await?;
+            }
+        }
         result.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Nobody came along: those who were patient are asked for by one of them.
+    async fn hurry(&self) -> Result<()> {
+        loop {
+            let place = self.0.asks.reserve().await.map_err(|_| Error::Closed)?;
+            let Some(waiting) = self.0.patient.next() else { return Ok(()) };
+            place.send(Ask::Commit(waiting));
+        }
     }
 
     /// Reads, decides and commits; on a conflict again, a bounded number of times. `decide` reads what it needs and
@@ -148,7 +168,7 @@ impl Store {
     /// Waits for what is queued, closes the files and gives the folder up. Other clones answer [`Error::Closed`].
     pub async fn close(&self) {
         let (answer, closed) = oneshot::channel();
-        if self.0.asks.send_async(Ask::Close(answer)).await.is_ok() {
+        if self.0.asks.send(Ask::Close(answer)).await.is_ok() {
             let _ = closed.await;
         }
         self.0.readers.close().await;
@@ -192,6 +212,11 @@ fn writing(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let db = rusqlite::Connection::open(file)?;
     db.busy_timeout(limits::BUSY)?;
     db.pragma_update(None, "synchronous", "FULL")?;
+    // What a batch would have to be undone by is kept in memory, not in a file beside the database.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    // Negative: kibibytes. What does not fit is written before the commit, and again in it.
+    db.pragma_update(None, "cache_size", -limits::CACHE)?;
+    db.pragma_update(None, "wal_autocheckpoint", limits::CHECKPOINT)?;
     db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
     Ok(db)
 }

@@ -148,6 +148,38 @@ async fn kept_lists_say_what_a_scan_says() {
 }
 
 #[tokio::test]
+async fn what_an_older_longshore_wrote_is_kept() {
+    use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("state.db");
+    // Rows lay in the order of their keys, and lists named them.
+    let older = crate::store::MIGRATIONS.iter().filter(|migration| migration.version < 3).cloned();
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut db = options.connect().await.unwrap();
+    Migrator::with_migrations(older.collect()).run(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    let (db, branch) = (rusqlite::Connection::open(&file).unwrap(), Key::new("1", "r").text("a"));
+    for n in [2_u32, 1] {
+        let (row, list) = ("INSERT INTO record VALUES ('test.leaf', ?1, ?2, ?2, 1, ?2)", &branch.0);
+        let key = branch.clone().number(n.into()).0;
+        db.execute(row, rusqlite::params![key, n]).unwrap();
+        let row = "INSERT INTO record_list VALUES ('test.leaf', ?1, ?2, ?3)";
+        db.execute(row, rusqlite::params![list, n, key]).unwrap();
+    }
+    db.execute("UPDATE sequence SET value = 2", []).unwrap();
+    db.close().unwrap();
+
+    let store = Store::open(dir.path()).await.unwrap();
+    let row = store.get::<Leaf>(&branch.clone().number(1)).await.unwrap().unwrap();
+    let batch = Batch::new().update(&Row { value: Leaf(10), ..row }).put(&branch.clone().number(3), &Leaf(3));
+    store.commit(batch).await.unwrap();
+    let numbers = |rows: Vec<Row<Leaf>>| rows.iter().map(|row| row.value.0).collect::<Vec<_>>();
+    assert_eq!(numbers(store.list_newest(&branch, None, 9).await.unwrap()), [3, 2, 10]);
+    store.commit(Batch::new().delete::<Leaf>(&branch.clone().number(2))).await.unwrap();
+    assert_eq!(numbers(store.list_by_seq(&branch, 0, 9).await.unwrap()), [10, 3]);
+}
+
+#[tokio::test]
 async fn a_patient_batch_shares_a_commit_or_has_its_own() {
     let (_dir, store) = fresh().await;
     let patient = |name: &str| store.commit(Batch::new().put(&key(name), &note(name)).patient());

@@ -2,13 +2,13 @@
 //!
 //! It is a thread with a connection of rusqlite's: a commit of fifty batches is hundreds of statements, and each would
 //! cost two changes of threads with sqlx, more than SQLite takes for it. Reads, of one statement each, stay with sqlx.
+use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{apply, signed, unsigned};
 use crate::wake::Wakes;
@@ -17,9 +17,33 @@ use crate::{Batch, Committed, Error, Result, limits, sql};
 /// What is asked of the writer.
 pub(crate) enum Ask {
     /// Commit a batch.
-    Commit(Batch, oneshot::Sender<Result<Committed>>),
+    Commit(Waiting),
     /// Finish, close the connection, give up the data folder.
     Close(oneshot::Sender<()>),
+}
+
+/// A batch and who waits for it.
+pub(crate) type Waiting = (Batch, oneshot::Sender<Result<Committed>>);
+
+/// Batches that wait for others to go along with; in the end who waits asks for them.
+#[derive(Default)]
+pub(crate) struct Patient(Mutex<VecDeque<Waiting>>);
+
+impl Patient {
+    /// Takes it up; answers it if too many wait.
+    pub(crate) fn add(&self, waiting: Waiting) -> Option<Waiting> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < limits::GROUP {
+            all.push_back(waiting);
+            return None;
+        }
+        Some(waiting)
+    }
+
+    /// The one that has waited longest.
+    pub(crate) fn next(&self) -> Option<Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
 }
 
 /// A test's crash: how many more batches are committed before the writer stops; `u64::MAX`: never.
@@ -34,7 +58,8 @@ pub(crate) struct Counters {
 
 pub(crate) struct Writer {
     pub db: Connection,
-    pub asks: flume::Receiver<Ask>,
+    pub asks: mpsc::Receiver<Ask>,
+    pub patient: Arc<Patient>,
     pub wakes: Arc<Wakes>,
     pub fuse: Fuse,
     pub counts: Arc<Counters>,
@@ -43,32 +68,27 @@ pub(crate) struct Writer {
     pub lock: File,
 }
 
-type Waiting = (Batch, oneshot::Sender<Result<Committed>>);
-
 impl Writer {
     /// Runs until it is closed or nobody can ask any more.
     pub(crate) fn run(mut self) {
         let mut closing = None;
         while closing.is_none() {
-            let Ok(first) = self.asks.recv() else { break };
+            let Some(first) = self.asks.blocking_recv() else { break };
             let mut group: Vec<Waiting> = Vec::new();
             let mut ask = Some(first);
-            let patience = Instant::now() + limits::PATIENCE;
             while let Some(next) = ask {
                 match next {
-                    Ask::Commit(batch, answer) => group.push((batch, answer)),
+                    Ask::Commit(waiting) => group.push(waiting),
                     Ask::Close(answer) => closing = Some(answer),
                 }
-                let room = self.room();
-                ask = match group.len() >= room || closing.is_some() {
-                    true => None,
-                    false if group.iter().all(|(batch, _)| batch.patient) => {
-                        self.asks.recv_deadline(patience).ok()
-                    }
-                    false => self.asks.try_recv().ok(),
-                };
+                let full = group.len() >= limits::GROUP || closing.is_some();
+                ask = if full { None } else { self.asks.try_recv().ok() };
             }
-            self.commit(group);
+            group.splice(0..0, std::iter::from_fn(|| self.patient.next()));
+            while !group.is_empty() {
+                let rest = group.split_off(self.room().min(group.len()));
+                self.commit(std::mem::replace(&mut group, rest));
+            }
         }
         let Self { db, lock, .. } = self;
         if let Err((_, error)) = db.close() {
@@ -82,13 +102,10 @@ impl Writer {
 
     /// An armed fuse counts batches, so each then has a transaction of its own.
     fn room(&self) -> usize {
-        if self.fuse.load(Ordering::Acquire) == u64::MAX { limits::GROUP } else { 1 }
+        if self.fuse.load(Ordering::Acquire) == u64::MAX { 2 * limits::GROUP } else { 1 }
     }
 
     fn commit(&mut self, group: Vec<Waiting>) {
-        if group.is_empty() {
-            return;
-        }
         if self.fuse.load(Ordering::Acquire) == 0 {
             return answer_all(group, &Error::Closed);
         }
