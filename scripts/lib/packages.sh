@@ -17,6 +17,7 @@ demo  | has debootstrap       | debootstrap              | makes the base images
 demo  | has_debian_keyring    | debian-archive-keyring   | verifies what debootstrap fetches
 demo  | has_venv              | python3-venv             | a private home for the current AWS CLI
 test  | has skopeo            | skopeo                   | a second client of the registry
+test  | has_static_busybox    | busybox-static           | all that is in the images that tests make
 test  | has openssl           | openssl                  | makes certificates by hand, and verifies chains
 test  | has_aws2              | awscli                   | AWS CLI 2, a further client (where the distribution has it)
 bench | has nginx             | nginx-light              | the proxy to compare with; never started as a service
@@ -30,6 +31,9 @@ readonly PACKAGES
 has_engine() { has docker && { has dockerd || engine_answers; }; }
 has_debian_keyring() { [ -f /usr/share/keyrings/debian-archive-keyring.gpg ]; }
 has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+
+# It has to run where there is no library.
+has_static_busybox() { [ -x /usr/bin/busybox ] && ! ldd /usr/bin/busybox >/dev/null 2>&1; }
 
 has_apparmor() {
     [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || has apparmor_parser

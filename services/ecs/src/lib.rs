@@ -126,6 +126,7 @@ impl Ecs {
         ops.op::<ListTaskDefinitions, _>(self);
         ops.op::<ListTaskDefinitionFamilies, _>(self);
         ops.op::<RunTask, _>(self);
+        ops.op::<StartTask, _>(self);
         ops.op::<StopTask, _>(self);
         ops.op::<DescribeTasks, _>(self);
         ops.op::<ListTasks, _>(self);

@@ -18,6 +18,8 @@ use work::{Driver, Options as DriverOptions};
 
 use crate::{Ecs, Options};
 
+mod start_task;
+
 const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/1";
 
 /// What ECS calls, as far as it needs it: interfaces get addresses in turn, targets are as healthy as the test says.

@@ -5,6 +5,7 @@ mod deployment;
 mod instance;
 mod service;
 mod setting;
+mod start_task;
 mod tag;
 mod task;
 

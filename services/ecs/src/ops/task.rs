@@ -104,6 +104,28 @@ impl Ecs {
         self.store.update(request).await
     }
 
+    /// What starting a task of a definition asks for: its roles are passed to it.
+    pub(super) async fn start_access(
+        &self,
+        cx: &Cx,
+        action: &'static str,
+        definition: &str,
+        cluster: Option<&str>,
+        overrides: Option<&TaskOverride>,
+    ) -> Result<Vec<Access>, Fault> {
+        let scope = Scope::of(cx);
+        let found = self.definition(&scope, definition).await;
+        let arn = found.as_ref().map_or_else(|_| "*".to_owned(), |row| row.value.arn().to_owned());
+        let cluster = scope.cluster(names::cluster_name(cluster)?);
+        let mut want = vec![Access::new(action, arn).when("ecs:cluster", cluster)];
+        let over = overrides.cloned().unwrap_or_default();
+        let own = found.ok().map(|row| row.value.body).unwrap_or_default();
+        let roles =
+            [over.task_role_arn.or(own.task_role_arn), over.execution_role_arn.or(own.execution_role_arn)];
+        want.extend(roles.into_iter().flatten().map(|role| Access::pass_role(role, TASKS)));
+        Ok(want)
+    }
+
     async fn run_task(&self, cx: &Cx, input: &RunTask) -> Result<Vec<Task>> {
         let scope = Scope::of(cx);
         let cluster = self.cluster(&scope, input.cluster.as_deref()).await?.value;
@@ -263,17 +285,8 @@ fn on_task(cx: &Cx, action: &'static str, cluster: Option<&str>, task: &str) -> 
 
 impl Handle<RunTask> for Ecs {
     async fn access(&self, cx: &Cx, input: &RunTask) -> Result<Vec<Access>, Fault> {
-        let scope = Scope::of(cx);
-        let found = self.definition(&scope, &input.task_definition).await;
-        let arn = found.as_ref().map_or_else(|_| "*".to_owned(), |row| row.value.arn().to_owned());
-        let cluster = scope.cluster(names::cluster_name(input.cluster.as_deref())?);
-        let mut want = vec![Access::new("ecs:RunTask", arn).when("ecs:cluster", cluster)];
-        let over = input.overrides.clone().unwrap_or_default();
-        let own = found.ok().map(|row| row.value.body).unwrap_or_default();
-        let roles =
-            [over.task_role_arn.or(own.task_role_arn), over.execution_role_arn.or(own.execution_role_arn)];
-        want.extend(roles.into_iter().flatten().map(|role| Access::pass_role(role, TASKS)));
-        Ok(want)
+        let (definition, cluster) = (&input.task_definition, input.cluster.as_deref());
+        self.start_access(cx, "ecs:RunTask", definition, cluster, input.overrides.as_ref()).await
     }
 
     async fn handle(&self, cx: &Cx, input: RunTask) -> Result<RunTaskOutput, Fault> {
