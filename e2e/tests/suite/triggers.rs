@@ -92,30 +92,33 @@ fn connect(client: &Client, server: &Server, provider: &Provider) -> (String, St
     (arn.clone(), shown("webhook url"), shown("webhook secret"))
 }
 
+fn action(category: &str, provider: &str, configuration: Value) -> Value {
+    json!({
+        "name": provider, "configuration": configuration,
+        "actionTypeId": {"category": category, "owner": "AWS", "provider": provider, "version": "1"},
+    })
+}
+
 /// From the connection to a bucket, with these triggers.
 fn create(client: &Client, connection: &str, detect: &str, triggers: Value) -> Value {
     client.role("p", "codepipeline.amazonaws.com", &["codeconnections:UseConnection", "s3:*"]);
     client.sh("aws s3 mb s3://artifacts && aws s3 mb s3://site");
-    let action = |category: &str, provider: &str, configuration: Value| {
-        json!({
-            "name": provider, "configuration": configuration,
-            "actionTypeId": {"category": category, "owner": "AWS", "provider": provider, "version": "1"},
-        })
-    };
-    let mut source = action(
-        "Source",
-        "CodeStarSourceConnection",
-        json!({
-            "ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main", "DetectChanges": detect,
-        }),
-    );
+    let source = json!({
+        "ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main", "DetectChanges": detect,
+    });
+    let deploy = action("Deploy", "S3", json!({"BucketName": "site", "Extract": "true"}));
+    declare(client, source, deploy, triggers)
+}
+
+/// A pipeline from a connection to one action.
+fn declare(client: &Client, source: Value, mut then: Value, triggers: Value) -> Value {
+    let mut source = action("Source", "CodeStarSourceConnection", source);
     source["outputArtifacts"] = json!([{"name": "Code"}]);
-    let mut deploy = action("Deploy", "S3", json!({"BucketName": "site", "Extract": "true"}));
-    deploy["inputArtifacts"] = json!([{"name": "Code"}]);
+    then["inputArtifacts"] = json!([{"name": "Code"}]);
     let pipeline = json!({
         "name": "p", "pipelineType": "V2", "executionMode": "QUEUED", "roleArn": "arn:aws:iam::000000000000:role/p",
         "artifactStore": {"type": "S3", "location": "artifacts"}, "triggers": triggers,
-        "stages": [{"name": "Source", "actions": [source]}, {"name": "Deploy", "actions": [deploy]}],
+        "stages": [{"name": "Source", "actions": [source]}, {"name": "Then", "actions": [then]}],
     });
     client.aws_args(&["codepipeline", "create-pipeline", "--pipeline", &pipeline.to_string()])
 }
@@ -262,4 +265,77 @@ fn a_webhook_of_a_pipeline_starts_it_once_for_each_delivery() {
     assert_eq!(executions(&client).len(), 2, "it was taken before the server was killed");
     client.aws("codepipeline delete-webhook --name hook");
     assert_eq!(status("shared-secret", &body), "404");
+}
+
+/// What a build with a whole clone knows.
+const CLONED: &str = "version: 0.2
+phases:
+  build:
+    commands:
+      - echo \"built $(git rev-parse HEAD) after $(git rev-list --count HEAD) commits\"
+      - git log --format='logged %s' && cat .git/config
+";
+
+#[test]
+fn a_build_clones_what_a_connection_reaches_as_its_own_role() {
+    let server = Server::with_config("repository-poll-seconds: 86400\n");
+    let client = server.client();
+    let provider = Provider::start(&client);
+    let (_, commit) = push(&client, "src/code", "main");
+    let (arn, ..) = connect(&client, &server, &provider);
+    let actions =
+        ["codeconnections:UseConnection", "codebuild:StartBuild", "codebuild:BatchGetBuilds", "s3:*"];
+    client.role("p", "codepipeline.amazonaws.com", &actions);
+    let role = client.role("build", "codebuild.amazonaws.com", &["logs:*", "s3:GetObject*"]);
+    client.sh("aws s3 mb s3://artifacts");
+    let project = json!({
+        "name": "project", "serviceRole": role,
+        "source": {"type": "CODEPIPELINE", "buildspec": CLONED}, "artifacts": {"type": "CODEPIPELINE"},
+        "environment": {"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL"},
+    });
+    client.aws_args(&["codebuild", "create-project", "--cli-input-json", &project.to_string()]);
+    let source = json!({
+        "ConnectionArn": arn, "FullRepositoryId": "me/app", "BranchName": "main", "DetectChanges": "false",
+        "OutputArtifactFormat": "CODEBUILD_CLONE_REF",
+    });
+    declare(&client, source, action("Build", "CodeBuild", json!({"ProjectName": "project"})), json!([]));
+    let ended = |count: usize| {
+        eventually("the execution ends", || {
+            let all = executions(&client);
+            (all.len() == count && all[0][2] != "InProgress").then(|| all[0][2].clone())
+        })
+    };
+
+    // The role of the pipeline may use the connection, that of the build may not.
+    assert_eq!(ended(1), "Failed");
+    let id = client.aws("codebuild list-builds")["ids"][0].as_str().unwrap().to_owned();
+    let build = client.aws(&format!("codebuild batch-get-builds --ids {id}"))["builds"][0].clone();
+    let phases = build["phases"].as_array().unwrap();
+    let phase = phases.iter().find(|phase| phase["phaseType"] == "DOWNLOAD_SOURCE").unwrap();
+    let context = &phase["contexts"][0];
+    let denied = format!("not authorized to perform: codeconnections:UseConnection on resource: {arn}");
+    assert_eq!(context["statusCode"], "ACCESS_DENIED", "{build:#}");
+    assert!(context["message"].as_str().unwrap().contains(&denied), "{context}");
+
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "codeconnections:UseConnection", "Resource": arn,
+        "Condition": {"StringEquals": {"codeconnections:FullRepositoryId": "me/app"}},
+    }]});
+    let put =
+        ["iam", "put-role-policy", "--role-name", "build", "--policy-name", "clone", "--policy-document"];
+    client.aws_args(&[&put[..], &[&policy.to_string()]].concat());
+    client.aws("codepipeline start-pipeline-execution --name p");
+    let log = || {
+        let group = ["logs", "filter-log-events", "--log-group-name", "/aws/codebuild/project"];
+        client.aws_args(&group).to_string()
+    };
+    assert_eq!(ended(2), "Succeeded", "{}", log());
+    let log = log();
+    for said in [&*format!("built {commit} after 2 commits"), "logged Changes src/code", "logged One"] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    assert!(log.contains(&format!("url = http://127.0.0.1:{}/me/app.git", provider.port)), "{log}");
+    for said in [log, server.log()] {
+        assert!(!said.contains("secret-token"), "{said}");
+    }
 }

@@ -38,13 +38,13 @@ pub struct CloneRepository {
     pub into: PathBuf,
 }
 
-/// A clone of the repository that a connection of CodeConnections reaches, as [`CloneRepository`]'s:
-/// `codestar-connections:UseConnection`.
+/// A clone of a repository that a connection of CodeConnections reaches, as [`CloneRepository`]'s, with the permission of
+/// [`FetchSource`]. Nothing in it tells the connection's credential.
 #[derive(Clone, Debug)]
 pub struct CloneConnectedRepository {
-    /// The connection.
+    /// The connection, by either of its ARNs.
     pub connection_arn: String,
-    /// The repository, as its host names it: `owner/name`.
+    /// The repository, as [`is_repository_id`] has it.
     pub full_repository_id: String,
     /// A full commit id.
     pub commit_id: String,
@@ -52,6 +52,16 @@ pub struct CloneConnectedRepository {
     pub depth: Option<u32>,
     /// A folder of this machine, made by the clone, which nothing is in yet.
     pub into: PathBuf,
+}
+
+/// Whether a text can name a repository behind a connection, as `owner/name` or with more or fewer parts: it becomes the
+/// path of a URL, and nothing else may come of it. At most 512 characters.
+pub fn is_repository_id(text: &str) -> bool {
+    let part = |part: &str| {
+        let plain = |c: char| c.is_alphanumeric() || "._-~+".contains(c);
+        !part.is_empty() && part != "." && part != ".." && !part.starts_with('-') && part.chars().all(plain)
+    };
+    text.len() <= 512 && text.split('/').all(part)
 }
 
 /// What was cloned.
@@ -247,20 +257,22 @@ impl Operation for ExportForListener {
 pub struct FetchSource {
     /// The connection, by either of its ARNs.
     pub connection_arn: String,
-    /// As the provider names it, `owner/name`.
+    /// As the provider names it, and [`is_repository_id`] has it.
     pub repository: String,
     /// The branch whose head is meant, if no commit is.
     pub branch: String,
     /// A full commit id.
     pub commit: Option<String>,
+    /// Whether its files are wanted too.
+    pub archived: bool,
 }
 
 /// The commit and its files.
 pub struct FetchSourceOutput {
     /// What is known of the commit.
     pub commit: FetchedCommit,
-    /// A zip without a top directory, from its beginning; it goes when it is closed.
-    pub archive: std::fs::File,
+    /// If it is wanted, a zip without a top directory, from its beginning; it goes when it is closed.
+    pub archive: Option<std::fs::File>,
 }
 
 /// A commit.
@@ -315,6 +327,34 @@ impl Operation for FollowRepositories {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repositorys_name_is_a_path_and_nothing_else() {
+        for good in ["me/app", "group/sub/app.rs", "app", "o/a_b-c~d+e"] {
+            assert!(is_repository_id(good), "{good}");
+        }
+        let long = "a".repeat(513);
+        for bad in [
+            "",
+            "/app",
+            "me/",
+            "me//app",
+            "../app",
+            "me/..",
+            "me/./app",
+            "-u/app",
+            "me/app?x",
+            "me/app#x",
+            "a b/c",
+            "a@b",
+            "http://h/x",
+            "me/%2e",
+            "me\\app",
+            &long,
+        ] {
+            assert!(!is_repository_id(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_clone_reference_is_read_back_and_nothing_else_is_one() {

@@ -1,7 +1,7 @@
 //! CodeConnections: connections to repositories elsewhere, their commits for pipelines, and what changes in them.
 //!
 //! - `ops`: AWS's operations. `connect`: what AWS leaves to its console, where a connection's repositories are.
-//! - `remote`: which URLs are allowed. `git`: git as a client. `source`: commits for pipelines.
+//! - `remote`: which URLs are allowed. `git`: git as a client. `source`: commits for pipelines, clones for builds.
 //! - [`hooks`]: what providers deliver. `changes`: deliveries, and looks at refs, become one kind of event.
 
 mod changes;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::codeconnections as cc;
-use api::internal::{FetchSource, FollowRepositories};
+use api::internal::{CloneConnectedRepository, FetchSource, FollowRepositories};
 use kernel::{Clock, Entropy, Ops};
 use store::{Key, Sealer, Store};
 use tokio::sync::{Mutex, Semaphore};
@@ -70,6 +70,7 @@ impl CodeConnections {
             .op::<cc::UntagResource, _>(self)
             .op::<cc::ListTagsForResource, _>(self)
             .internal::<FetchSource, _>(self)
+            .internal::<CloneConnectedRepository, _>(self)
             .internal::<FollowRepositories, _>(self);
     }
 

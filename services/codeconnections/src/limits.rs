@@ -27,6 +27,8 @@ pub const LOOK: Duration = Duration::from_secs(60);
 pub const FETCH: Duration = Duration::from_secs(20 * 60);
 /// How long a command may take that works on what was fetched.
 pub const LOCAL: Duration = Duration::from_secs(5 * 60);
+/// How long a command of a clone for a build may take: it may copy all of a repository.
+pub const CLONE: Duration = Duration::from_secs(30 * 60);
 /// Bytes of one file that git writes: a pack, an archive (AWS: 1 GB from a git provider).
 pub const FILE: u64 = 1 << 30;
 /// Bytes of what a command may answer.

@@ -1,8 +1,11 @@
-//! Commits for pipelines: fetched into a cache of the repository, and packed.
+//! Commits for pipelines and builds: fetched into a cache of the repository, and packed or cloned from there.
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api::internal::{FetchSource, FetchSourceOutput, FollowRepositories, FollowRepositoriesOutput};
+use api::internal::{
+    CloneConnectedRepository, CloneOutput, FetchSource, FetchSourceOutput, FollowRepositories,
+    FollowRepositoriesOutput,
+};
 use kernel::{Access, Arn, Cx, Fault, Handle};
 use store::{Batch, Key, Row};
 use tokio::sync::{Mutex, OwnedMutexGuard, SemaphorePermit};
@@ -64,13 +67,28 @@ impl CodeConnections {
         };
         let commit = commit.ok_or_else(|| {
             let (repository, branch) = (&input.repository, &input.branch);
-            Error::Revision(match &input.commit {
-                Some(commit) => format!("The repository '{repository}' has no commit {commit}"),
-                None => format!("The repository '{repository}' has no branch '{branch}'"),
-            })
+            match &input.commit {
+                Some(commit) => no_commit(repository, commit),
+                None => Error::Revision(format!("The repository '{repository}' has no branch '{branch}'")),
+            }
         })?;
-        let archive = held.cache.archive(&commit).await?;
+        let archive = match input.archived {
+            true => Some(held.cache.archive(&commit).await?),
+            false => None,
+        };
         Ok(FetchSourceOutput { commit: held.cache.commit(&commit).await?, archive })
+    }
+
+    /// A clone is of what the repository is now, and for whom the credential holds now: it is always asked.
+    async fn clone_for(&self, cx: &Cx, input: CloneConnectedRepository) -> Result<CloneOutput> {
+        let row = self.found(cx, &input.connection_arn).await?;
+        let held = self.hold(&row, &input.full_repository_id).await?;
+        full_id(&input.commit_id)?;
+        let commit_id = fetched(&held, &input.commit_id)
+            .await?
+            .ok_or_else(|| no_commit(&input.full_repository_id, &input.commit_id))?;
+        held.cache.clone_into(&input.into, &commit_id, input.depth, &held.from.url).await?;
+        Ok(CloneOutput { commit_id })
     }
 
     async fn begin(&self, key: &Key, repository: &str, held: &Held<'_>) -> Result<()> {
@@ -115,14 +133,28 @@ impl CodeConnections {
     }
 }
 
+fn no_commit(repository: &str, commit: &str) -> Error {
+    Error::Revision(format!("The repository '{repository}' has no commit {commit}"))
+}
+
+fn full_id(commit: &str) -> Result<()> {
+    match git::is_id(commit) {
+        true => Ok(()),
+        false => Err(Error::Revision(format!("'{commit}' is not a full commit id"))),
+    }
+}
+
 /// A commit by its id, fetched if it is not here.
 async fn wanted(held: &Held<'_>, commit: &str) -> Result<Option<String>> {
-    if !git::is_id(commit) {
-        return Err(Error::Revision(format!("'{commit}' is not a full commit id")));
+    full_id(commit)?;
+    match held.cache.resolve(commit).await? {
+        Some(here) => Ok(Some(here)),
+        None => fetched(held, commit).await,
     }
-    if let Some(here) = held.cache.resolve(commit).await? {
-        return Ok(Some(here));
-    }
+}
+
+/// A commit by its id after everything was fetched.
+async fn fetched(held: &Held<'_>, commit: &str) -> Result<Option<String>> {
     held.cache.fetch(&held.from, None).await?;
     if let Some(here) = held.cache.resolve(commit).await? {
         return Ok(Some(here));
@@ -134,18 +166,33 @@ async fn wanted(held: &Held<'_>, commit: &str) -> Result<Option<String>> {
     held.cache.resolve(commit).await
 }
 
+/// The permission to use a connection for a repository, and its condition key, are of the name that the ARN has.
+fn uses(arn: &str, repository: &str) -> Vec<Access> {
+    let older = arn.parse::<Arn>().is_ok_and(|arn| arn.service == "codestar-connections");
+    let (action, key) = match older {
+        true => ("codestar-connections:UseConnection", "codestar-connections:FullRepositoryId"),
+        false => ("codeconnections:UseConnection", "codeconnections:FullRepositoryId"),
+    };
+    vec![Access::new(action, arn).when(key, repository)]
+}
+
 impl Handle<FetchSource> for CodeConnections {
-    /// The permission is of the name that the ARN has.
     async fn access(&self, _: &Cx, input: &FetchSource) -> Result<Vec<Access>, Fault> {
-        let arn = &input.connection_arn;
-        let older = arn.parse::<Arn>().is_ok_and(|arn| arn.service == "codestar-connections");
-        let action =
-            if older { "codestar-connections:UseConnection" } else { "codeconnections:UseConnection" };
-        Ok(vec![Access::new(action, arn).when("codeconnections:FullRepositoryId", &*input.repository)])
+        Ok(uses(&input.connection_arn, &input.repository))
     }
 
     async fn handle(&self, cx: &Cx, input: FetchSource) -> Result<FetchSourceOutput, Fault> {
         Ok(self.fetch(cx, input).await?)
+    }
+}
+
+impl Handle<CloneConnectedRepository> for CodeConnections {
+    async fn access(&self, _: &Cx, input: &CloneConnectedRepository) -> Result<Vec<Access>, Fault> {
+        Ok(uses(&input.connection_arn, &input.full_repository_id))
+    }
+
+    async fn handle(&self, cx: &Cx, input: CloneConnectedRepository) -> Result<CloneOutput, Fault> {
+        Ok(self.clone_for(cx, input).await?)
     }
 }
 

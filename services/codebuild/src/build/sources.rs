@@ -1,4 +1,5 @@
-//! Sources on their way to the volume, under the build's role: archives out of S3, clones out of CodeCommit.
+//! Sources on their way to the volume, under the build's role: archives out of S3, clones out of CodeCommit and of
+//! what connections reach.
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};

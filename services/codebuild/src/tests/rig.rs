@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::internal::{CloneOutput, CloneRepository};
+use api::internal::{CloneConnectedRepository, CloneOutput, CloneRepository};
 use api::s3::{GetObject, GetObjectOutput, Object, PutObject, PutObjectOutput};
 use bytes::Bytes;
 use engine::{Change, Engine, NetworkSpec, TaskId, TaskState};
@@ -23,7 +23,7 @@ use crate::{CodeBuild, Config, agent};
 
 pub const ROLE: &str = "arn:aws:iam::000000000000:role/build";
 
-/// Buckets and a repository in memory.
+/// Buckets and repositories in memory.
 #[derive(Default)]
 pub struct Shelf(pub Mutex<BTreeMap<String, Bytes>>);
 
@@ -56,19 +56,40 @@ impl Handle<CloneRepository> for Shelf {
         Ok(vec![Access::new("codecommit:GitPull", input.repository_name.as_str())])
     }
 
-    /// The files of `repository@version`, and something that only a clone has.
     async fn handle(&self, _: &Cx, input: CloneRepository) -> Result<CloneOutput, Fault> {
         let version = input.version.unwrap_or("HEAD".into());
-        let key = format!("{}@{version}", input.repository_name);
+        self.clone_into(&input.into, &input.repository_name, version, input.depth)
+    }
+}
+
+impl Handle<CloneConnectedRepository> for Shelf {
+    async fn access(&self, _: &Cx, input: &CloneConnectedRepository) -> Result<Vec<Access>, Fault> {
+        Ok(vec![Access::new("codestar-connections:UseConnection", input.connection_arn.as_str())])
+    }
+
+    async fn handle(&self, _: &Cx, input: CloneConnectedRepository) -> Result<CloneOutput, Fault> {
+        self.clone_into(&input.into, &input.full_repository_id, input.commit_id, input.depth)
+    }
+}
+
+impl Shelf {
+    /// The files of `repository@version`, and something that only a clone has.
+    fn clone_into(
+        &self,
+        into: &Path,
+        repository: &str,
+        version: String,
+        depth: Option<u32>,
+    ) -> Result<CloneOutput, Fault> {
+        let key = format!("{repository}@{version}");
         let files = self.0.lock().unwrap().get(&key).cloned();
         let files = files.ok_or_else(|| Fault::client("CommitDoesNotExistException", key))?;
-        std::fs::create_dir(&input.into).map_err(Fault::internal)?;
+        std::fs::create_dir(into).map_err(Fault::internal)?;
         for (name, text) in unzipped(&files) {
-            std::fs::write(input.into.join(name), text).map_err(Fault::internal)?;
+            std::fs::write(into.join(name), text).map_err(Fault::internal)?;
         }
-        std::fs::create_dir(input.into.join(".git")).map_err(Fault::internal)?;
-        std::fs::write(input.into.join(".git/depth"), format!("{:?}\n", input.depth))
-            .map_err(Fault::internal)?;
+        std::fs::create_dir(into.join(".git")).map_err(Fault::internal)?;
+        std::fs::write(into.join(".git/depth"), format!("{depth:?}\n")).map_err(Fault::internal)?;
         Ok(CloneOutput { commit_id: version })
     }
 }
@@ -140,6 +161,7 @@ impl Rig {
             ops.internal::<GetObject, _>(&shelf);
             ops.internal::<PutObject, _>(&shelf);
             ops.internal::<CloneRepository, _>(&shelf);
+            ops.internal::<CloneConnectedRepository, _>(&shelf);
         });
         let driver = Driver::new(clock, work::Options::default());
         for worker in service.workers(&ops) {

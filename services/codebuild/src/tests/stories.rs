@@ -148,6 +148,60 @@ async fn a_pipelines_artifacts_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_build_clones_what_a_connection_reaches_as_far_as_its_role_may() {
+    let rig = Rig::new().await;
+    containers(&rig.engine);
+    let put = |key: &str, bytes| rig.shelf.0.lock().unwrap().insert(key.to_owned(), bytes);
+    let spec = "version: 0.2\nphases: {build: {commands: ['cat .git/depth in.txt']}}";
+    put("me/app@c0ffee", zip_of(&[("buildspec.yml", spec), ("in.txt", "text\n")]));
+    let arn = "arn:aws:codestar-connections:us-east-1:000000000000:connection/c";
+    rig.project(json!({
+        "source": {"type": "CODEPIPELINE", "gitCloneDepth": 0}, "artifacts": {"type": "CODEPIPELINE"},
+    }))
+    .await;
+    let run = async |token: &str, commit: &str| {
+        let from = CloneFrom::Connection { connection_arn: arn.into(), full_repository_id: "me/app".into() };
+        let reference = CloneReference { from, commit_id: commit.into() };
+        put("store/source", reference.to_json().into());
+        let start = StartPipelineBuild {
+            build: api::codebuild::StartBuild {
+                project_name: "app".into(),
+                idempotency_token: Some(token.into()),
+                ..Default::default()
+            },
+            pipeline: "p".into(),
+            inputs: vec![PipelineArtifact {
+                name: "Source".into(),
+                bucket: "store".into(),
+                key: "source".into(),
+            }],
+            ..StartPipelineBuild::default()
+        };
+        let id = rig.world.cx().call(start).await.unwrap().build.unwrap().id.unwrap();
+        (rig.complete(&id).await.unwrap(), id)
+    };
+    let (build, id) = run("good", "c0ffee").await;
+    assert_eq!(phases(&build), GOOD, "{build:#}");
+    assert_eq!(rig.log(&id).await, ["None", "text"], "all of its history");
+
+    let check = async |token: &str, commit: &str, code: &str, message: &str| {
+        let (build, _) = run(token, commit).await;
+        let phases = build["phases"].as_array().unwrap();
+        let phase = phases.iter().find(|phase| phase["phaseType"] == "DOWNLOAD_SOURCE").unwrap();
+        assert_eq!((&build["buildStatus"], &phase["phaseStatus"]), (&json!("FAILED"), &json!("FAILED")));
+        let context = &phase["contexts"][0];
+        assert_eq!(context["statusCode"], code, "{context}");
+        assert!(context["message"].as_str().unwrap().contains(message), "{context}");
+    };
+    check("unknown", "beef", "CLIENT_ERROR", "CommitDoesNotExistException").await;
+    rig.world.authority.deny("codestar-connections:UseConnection");
+    let denied = format!("not authorized to perform: codestar-connections:UseConnection on resource: {arn}");
+    check("denied", "c0ffee", "ACCESS_DENIED", &denied).await;
+    let asked = rig.world.authority.asked();
+    assert!(asked.contains(&("codestar-connections:UseConnection".into(), arn.into())), "{asked:?}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_in_its_phase() {
     let rig = Rig::new().await;
     containers(&rig.engine);

@@ -2,19 +2,15 @@
 use std::collections::BTreeMap;
 
 use api::codecommit::{Commit, GetBranch, GetCommit, UserInfo};
-use api::internal::{CloneFrom, CloneReference, UploadArchive};
+use api::internal::{CloneFrom, UploadArchive};
 use kernel::{Fut, Stream, Timestamp};
 use store::Event;
 
-use super::{Action, Failed, polls};
+use super::{Action, Failed, clone_ref, polls};
 use crate::catalog::{ActionType, Carrier, Form, anything, optional, required};
 use crate::engine::{Output, Progress, Revision};
 use crate::job::Job;
 use crate::limits;
-
-/// A build that takes the reference clones under its own role, which needs `codecommit:GitPull`.
-const CLONE_REF: &str = "CODEBUILD_CLONE_REF";
-const FORMATS: &[&str] = &["CODE_ZIP", CLONE_REF];
 
 /// The type.
 pub static TYPE: ActionType = ActionType {
@@ -28,7 +24,7 @@ pub static TYPE: ActionType = ActionType {
         required("RepositoryName", Form::Text),
         required("BranchName", Form::Text),
         optional("PollForSourceChanges", Form::Boolean),
-        optional("OutputArtifactFormat", Form::OneOf(FORMATS)),
+        optional(clone_ref::PROPERTY, Form::OneOf(clone_ref::FORMATS)),
     ],
     check: anything,
     carrier: Carrier::Provider(&CodeCommit),
@@ -90,12 +86,10 @@ async fn run(job: &Job) -> Result<Output, Failed> {
 
 /// What the artifact holds.
 async fn content(job: &Job, repository: &str, commit_id: &str) -> Result<Stream, Failed> {
-    let commit_id = commit_id.to_owned();
-    if job.get("OutputArtifactFormat") == Some(CLONE_REF) {
-        let reference = CloneReference { from: CloneFrom::CodeCommit(repository.into()), commit_id };
-        return Ok(Stream::from(bytes::Bytes::from(reference.to_json())));
+    if clone_ref::wanted(job) {
+        return Ok(clone_ref::content(CloneFrom::CodeCommit(repository.into()), commit_id));
     }
-    let archive = UploadArchive { repository_name: repository.into(), commit_id };
+    let archive = UploadArchive { repository_name: repository.into(), commit_id: commit_id.into() };
     Ok(job.cx.call(archive).await?.archive)
 }
 

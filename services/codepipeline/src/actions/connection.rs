@@ -1,11 +1,12 @@
-//! Source CodeStarSourceConnection: the files of a commit of a repository behind a connection, as a zip.
+//! Source CodeStarSourceConnection: the files of a commit of a repository behind a connection as a zip, or a reference to
+//! it that builds clone.
 use std::collections::BTreeMap;
 
-use api::internal::{FetchSource, FetchedCommit};
+use api::internal::{CloneFrom, FetchSource, FetchedCommit, is_repository_id};
 use kernel::{Fut, Timestamp};
 use tokio::fs::File;
 
-use super::{Action, Failed};
+use super::{Action, Failed, clone_ref};
 use crate::catalog::{ActionType, Carrier, Form, anything, optional, required};
 use crate::engine::{Output, Progress, Revision};
 use crate::job::{Job, streamed};
@@ -23,7 +24,7 @@ pub static TYPE: ActionType = ActionType {
         required("ConnectionArn", Form::Checked(arn)),
         required("FullRepositoryId", Form::Checked(repository)),
         required("BranchName", Form::Text),
-        optional("OutputArtifactFormat", Form::Only("CODE_ZIP", "CODEBUILD_CLONE_REF is not served yet")),
+        optional(clone_ref::PROPERTY, Form::OneOf(clone_ref::FORMATS)),
         optional("DetectChanges", Form::Boolean),
     ],
     check: anything,
@@ -46,13 +47,8 @@ fn arn(value: &str) -> Result<(), String> {
     }
 }
 
-/// It becomes the path of a URL: nothing else may come of it.
 fn repository(value: &str) -> Result<(), String> {
-    let part = |part: &str| {
-        let plain = |c: char| c.is_alphanumeric() || "._-~+".contains(c);
-        !part.is_empty() && part != "." && part != ".." && !part.starts_with('-') && part.chars().all(plain)
-    };
-    match value.split('/').all(part) {
+    match is_repository_id(value) {
         true => Ok(()),
         false => Err("must be a path such as owner/repository, without .git".into()),
     }
@@ -82,10 +78,19 @@ async fn run(job: &Job) -> Result<Output, Failed> {
         repository: repository.into(),
         branch: branch.clone(),
         commit: job.revision("COMMIT_ID").map(str::to_owned),
+        archived: !clone_ref::wanted(job),
     };
     let fetched = job.cx.call(fetch).await.map_err(failed)?;
+    let content = match fetched.archive {
+        Some(archive) => streamed(File::from_std(archive)),
+        None => {
+            let (connection_arn, full_repository_id) = (arn.to_owned(), repository.to_owned());
+            let from = CloneFrom::Connection { connection_arn, full_repository_id };
+            clone_ref::content(from, &fetched.commit.id)
+        }
+    };
     let (name, artifact) = job.output()?;
-    job.put(artifact, streamed(File::from_std(fetched.archive))).await?;
+    job.put(artifact, content).await?;
     let FetchedCommit { id, message, author_date, committed } = fetched.commit;
     let message = message.trim_end().to_owned();
     let summary = limits::cut(&message);
@@ -128,14 +133,8 @@ mod tests {
 
     #[test]
     fn configuration() {
-        for good in ["me/app", "group/sub/app.rs", "app"] {
-            assert_eq!(repository(good), Ok(()), "{good}");
-        }
-        for bad in
-            ["", "/app", "me//app", "../app", "me/..", "-u/app", "me/app?x", "a b/c", "http://h/x", "me/%2e"]
-        {
-            assert!(repository(bad).is_err(), "{bad}");
-        }
+        assert_eq!(repository("me/app"), Ok(()));
+        assert!(repository("me/..").is_err());
         assert_eq!(arn("arn:aws:codestar-connections:us-east-1:000000000000:connection/x"), Ok(()));
         assert_eq!(arn("arn:aws:codeconnections:us-east-1:000000000000:connection/x"), Ok(()));
         assert!(arn("arn:aws:codeconnections:us-east-1:000000000000:host/x").is_err());

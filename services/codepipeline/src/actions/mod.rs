@@ -3,6 +3,7 @@
 //! To add one: write a file with an [`ActionType`] and an [`Action`], and name the type in [`TYPES`].
 pub mod approval;
 mod builds;
+mod clone_ref;
 pub mod codebuild;
 mod codecommit;
 pub mod commands;

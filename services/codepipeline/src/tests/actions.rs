@@ -101,12 +101,9 @@ async fn an_image_is_built_and_published_and_another_pipeline_started() {
     assert_eq!(got["pipelineExecution"]["variables"], image);
 }
 
-#[tokio::test]
-async fn a_clone_reference_goes_to_the_build() {
-    let b = Bench::new().await;
+/// Runs a pipeline from this source to a build; answers the artifact that the build is given.
+async fn given(b: &Bench, source: Value) -> Vec<u8> {
     b.fakes.memory().builds_end = Some("SUCCEEDED");
-    let mut source = source();
-    source["configuration"]["OutputArtifactFormat"] = json!("CODEBUILD_CLONE_REF");
     // As AWS exports pipelines that have had actions in other Regions.
     let mut declared = pipeline(&[vec![source], vec![with(build(), json!({"region": REGION}))]]);
     let store = declared.as_object_mut().unwrap().remove("artifactStore").unwrap();
@@ -115,11 +112,31 @@ async fn a_clone_reference_goes_to_the_build() {
     b.newest("Succeeded").await;
     let memory = b.fakes.memory();
     let input = &memory.builds[0].0.inputs[0];
-    let artifact = &memory.objects[&format!("{}/{}", input.bucket, input.key)];
-    let reference =
-        CloneReference { from: CloneFrom::CodeCommit("repo".into()), commit_id: "c0ffee1".into() };
-    assert_eq!(CloneReference::read(artifact), Some(reference));
-    assert!(!memory.done.iter().any(|done| done.starts_with("archive")), "{:?}", memory.done);
+    memory.objects[&format!("{}/{}", input.bucket, input.key)].to_vec()
+}
+
+#[tokio::test]
+async fn a_clone_reference_goes_to_the_build() {
+    let connection = format!("arn:aws:codestar-connections:{REGION}:{ACCOUNT}:connection/c");
+    let configuration =
+        json!({"ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main"});
+    let connected = with(
+        action("Source", "CodeStarSourceConnection", "Src", configuration),
+        json!({"outputArtifacts": [{"name": "SourceOutput"}], "namespace": "src"}),
+    );
+    let from = CloneFrom::Connection { connection_arn: connection, full_repository_id: "me/app".into() };
+    for (mut source, from) in [(source(), CloneFrom::CodeCommit("repo".into())), (connected, from)] {
+        for (format, referred) in [("CODEBUILD_CLONE_REF", true), ("CODE_ZIP", false)] {
+            let b = Bench::new().await;
+            source["configuration"]["OutputArtifactFormat"] = json!(format);
+            let read = CloneReference::read(&given(&b, source.clone()).await);
+            let reference = CloneReference { from: from.clone(), commit_id: "c0ffee1".into() };
+            assert_eq!(read, referred.then_some(reference), "{format}");
+            let memory = b.fakes.memory();
+            let archived = memory.done.iter().any(|done| done.starts_with("archive"));
+            assert_eq!(archived, !referred, "{format}: {:?}", memory.done);
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use api::internal::{
-    GetActionBuild, StartActionBuild, StartPipelineBuild, UploadArchive, UploadArchiveOutput,
+    FetchSource, FetchSourceOutput, FetchedCommit, GetActionBuild, StartActionBuild, StartPipelineBuild,
+    UploadArchive, UploadArchiveOutput,
 };
 use api::s3::{
     DeleteObject, GetObject, GetObjectOutput, HeadObject, Object, PutObject, PutObjectOnce, PutObjectOutput,
@@ -98,6 +99,7 @@ impl Fakes {
         ops.op::<codecommit::GetBranch, _>(self)
             .op::<codecommit::GetCommit, _>(self)
             .internal::<UploadArchive, _>(self)
+            .internal::<FetchSource, _>(self)
             .internal::<GetObject, _>(self)
             .internal::<HeadObject, _>(self)
             .internal::<PutObject, _>(self)
@@ -182,6 +184,19 @@ fake! {
     UploadArchive => UploadArchiveOutput, "codecommit:UploadArchive": |m, _, input| {
         m.done.push(format!("archive {}", input.commit_id));
         Ok(UploadArchiveOutput { archive: Stream::from(zip(&[("commit", &input.commit_id)])) })
+    };
+    FetchSource => FetchSourceOutput, "codeconnections:UseConnection": |m, _, input| {
+        let id = input.commit.unwrap_or_else(|| m.head.clone());
+        let archive = input.archived.then(|| {
+            use std::io::{Seek, Write};
+            m.done.push(format!("archive {id}"));
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&zip(&[("commit", &id)])).unwrap();
+            file.rewind().unwrap();
+            file
+        });
+        let commit = FetchedCommit { message: format!("message of {id}\n"), id, ..FetchedCommit::default() };
+        Ok(FetchSourceOutput { commit, archive })
     };
     GetObject => GetObjectOutput, "s3:GetObject": |m, _, input| {
         let found = m.objects.get(&format!("{}/{}", input.bucket, input.key)).cloned();

@@ -3,6 +3,8 @@
 //! Nothing of the machine's or the user's configuration reaches it, no hook runs, nobody is asked, no transport but the
 //! connection's own is spoken, and no redirection is followed. Secrets stand in the environment of the one command that
 //! needs them, or in files of mode 0600 that go with it; never on a command line or in a message.
+mod clone;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
