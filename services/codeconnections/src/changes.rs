@@ -5,14 +5,11 @@
 //! the branch that it asks to be merged into), `created`, `commitId`, `files` (the first hundred; null if they cannot
 //! be told), and of pull requests `event`, `number` and `sourceBranch`.
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::{Fault, Fut, Timestamp, ids};
+use kernel::{Timestamp, ids};
 use serde_json::{Value, json};
-use store::{Batch, Event, Key, Record, Row};
-use tokio::sync::Notify;
-use work::{Next, Worker};
+use store::{Batch, Event, Row};
 
 use crate::error::{Error, Result};
 use crate::hooks::{Reference, Told};
@@ -36,7 +33,7 @@ impl CodeConnections {
     }
 
     /// Tells of what was delivered, or puts it off.
-    async fn tell(&self, row: &Row<Delivered>) -> Result<()> {
+    pub(crate) async fn tell(&self, row: &Row<Delivered>) -> Result<()> {
         let (account, region, id) = (row.key.account(), row.key.region(), row.key.part(2));
         let delivered = &row.value;
         let known = Followed::key(&account, &region, &id, &delivered.repository);
@@ -110,8 +107,21 @@ impl CodeConnections {
         described(&held, &connection.value.id, repository, told).await.map(Some)
     }
 
+    /// Looks at a repository's refs; one that cannot be looked at is looked at again at its next time.
+    pub(crate) async fn look_or_put_off(&self, row: &Row<Followed>) -> Result<()> {
+        let error = match self.look(row).await {
+            Ok(()) => return Ok(()),
+            Err(error @ Error::Store(_)) => return Err(error),
+            Err(error) => error,
+        };
+        tracing::warn!(repository = row.value.repository, "a repository cannot be looked at: {error}");
+        let mut row = Row { key: row.key.clone(), value: row.value.clone(), ..*row };
+        row.value.looked = Some(self.clock.now());
+        committed(self.store.commit(Batch::new().update(&row)).await)
+    }
+
     /// Looks at a repository's refs and tells what has changed since they were last told of.
-    pub(crate) async fn look(&self, row: &Row<Followed>) -> Result<()> {
+    async fn look(&self, row: &Row<Followed>) -> Result<()> {
         let (account, region, id) = (row.key.account(), row.key.region(), row.key.part(2));
         let connection = self.connection(&account, &region, &id).await?;
         let missing = || Error::NotFound(format!("The connection {id}"));
@@ -153,7 +163,8 @@ fn committed(result: store::Result<store::Committed>) -> Result<()> {
     }
 }
 
-fn after(now: Timestamp, delay: Duration) -> Timestamp {
+/// A time that is so much later.
+pub(crate) fn after(now: Timestamp, delay: Duration) -> Timestamp {
     now.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 
@@ -205,81 +216,4 @@ async fn described(held: &Held<'_>, connection: &str, repository: &str, told: &T
         detail["sourceBranch"] = json!(pull.source);
     }
     Ok(detail)
-}
-
-/// Deals with what was delivered, oldest first.
-pub(crate) struct Deliveries(pub Arc<CodeConnections>);
-
-impl Deliveries {
-    async fn pass(&self) -> Result<Next> {
-        let Self(service) = self;
-        let rows = service.store.list_by_seq::<Delivered>(Key::all(), 0, limits::PAGE).await?;
-        let now = service.clock.now();
-        let (due, later): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.value.due <= now);
-        for row in &due {
-            service.tell(row).await?;
-        }
-        Ok(match due.is_empty() {
-            // A try that was put off, or a full page, is seen by the next look.
-            false => Next::Again,
-            true => later.iter().map(|row| row.value.due).min().into(),
-        })
-    }
-}
-
-impl Worker for Deliveries {
-    fn name(&self) -> String {
-        "codeconnections.deliveries".into()
-    }
-
-    fn wake(&self) -> Arc<Notify> {
-        self.0.store.watch(&[Delivered::TABLE])
-    }
-
-    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
-        Box::pin(async { Ok(self.pass().await?) })
-    }
-}
-
-/// Looks at the refs of followed repositories, each at its time: for those whose provider delivers nothing.
-pub(crate) struct Looks(pub Arc<CodeConnections>);
-
-impl Looks {
-    fn due(&self, row: &Row<Followed>) -> Timestamp {
-        let Followed { hooked, looked, .. } = &row.value;
-        let every = if *hooked { self.0.poll * limits::POLL_HOOKED } else { self.0.poll };
-        looked.map_or(Timestamp::MIN, |looked| after(looked, every))
-    }
-
-    async fn pass(&self) -> Result<Next> {
-        let Self(service) = self;
-        let rows = service.store.all::<Followed>(Key::all()).await?;
-        let now = service.clock.now();
-        for row in rows.iter().filter(|row| self.due(row) <= now) {
-            let Err(error) = service.look(row).await else { continue };
-            if let Error::Store(_) = error {
-                return Err(error);
-            }
-            tracing::warn!(repository = row.value.repository, "a repository cannot be looked at: {error}");
-            let mut row = Row { key: row.key.clone(), value: row.value.clone(), ..*row };
-            row.value.looked = Some(now);
-            committed(service.store.commit(Batch::new().update(&row)).await)?;
-        }
-        let rows = service.store.all::<Followed>(Key::all()).await?;
-        Ok(rows.iter().map(|row| self.due(row)).min().into())
-    }
-}
-
-impl Worker for Looks {
-    fn name(&self) -> String {
-        "codeconnections.looks".into()
-    }
-
-    fn wake(&self) -> Arc<Notify> {
-        self.0.store.watch(&[Followed::TABLE])
-    }
-
-    fn run(&self) -> Fut<'_, Result<Next, Fault>> {
-        Box::pin(async { Ok(self.pass().await?) })
-    }
 }

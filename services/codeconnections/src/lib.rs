@@ -3,7 +3,9 @@
 //! - `ops`: AWS's operations. `connect`: what AWS leaves to its console, where a connection's repositories are.
 //! - `remote`: which URLs are allowed. `git`: git as a client. `source`: commits for pipelines, clones for builds.
 //! - [`hooks`]: what providers deliver. `changes`: deliveries, and looks at refs, become one kind of event.
+//! - `background`: when they do, whatever other repositories do.
 
+mod background;
 mod changes;
 mod connect;
 mod error;
@@ -81,6 +83,6 @@ impl CodeConnections {
 
     /// Its background work.
     pub fn workers(self: &Arc<Self>) -> Vec<Arc<dyn work::Worker>> {
-        vec![Arc::new(changes::Deliveries(self.clone())), Arc::new(changes::Looks(self.clone()))]
+        vec![Arc::new(background::Deliveries(self.clone())), Arc::new(background::Looks(self.clone()))]
     }
 }

@@ -35,8 +35,11 @@ pub const FILE: u64 = 1 << 30;
 pub const OUTPUT: usize = 16 << 20;
 /// Bytes of what a command may complain.
 pub const COMPLAINT: usize = 16 << 10;
-/// Repositories that are fetched or looked at, at a time.
-pub const GITS: usize = 4;
+/// Repositories that are fetched, cloned or looked at, at a time.
+pub const GITS: usize = 12;
+/// Of these, repositories that are looked at, and as many whose deliveries are dealt with: others are for pipelines and
+/// builds, so that silent servers do not keep these waiting.
+pub const BACKGROUND: usize = 4;
 /// How often a repository is looked at, if nothing else is configured.
 pub const POLL: Duration = Duration::from_secs(60);
 /// A repository whose webhook has been heard is looked at this many times less often.

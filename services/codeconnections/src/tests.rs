@@ -1,4 +1,5 @@
 //! The service in process, in front of a real git server: `git http-backend` behind Basic authentication, on loopback.
+mod changes;
 mod clone;
 
 use std::collections::BTreeMap;
@@ -226,8 +227,12 @@ impl Bench {
 
     /// A connection to the server: its ARN, its webhook's path and secret.
     async fn connected(&self) -> (String, String, String) {
+        self.connected_to(self.server.address).await
+    }
+
+    async fn connected_to(&self, server: SocketAddr) -> (String, String, String) {
         let arn = self.create("GitHub").await;
-        let body = json!({"url": format!("http://{}", self.server.address), "token": TOKEN});
+        let body = json!({"url": format!("http://{server}"), "token": TOKEN});
         let (status, text) = self.connect(Some(self.world.cx()), &arn, &body).await;
         assert_eq!(status, 200, "{text}");
         let shown: Value = serde_json::from_str(&text).unwrap();
@@ -282,10 +287,6 @@ fn with_repository(body: &Value) -> Value {
     let mut body = body.clone();
     body["repository"] = json!({"full_name": "me/app"});
     body
-}
-
-fn push(before: &str, after: &str) -> Value {
-    json!({"ref": "refs/heads/main", "before": before, "after": after})
 }
 
 fn files(archive: Option<std::fs::File>) -> BTreeMap<String, String> {
@@ -404,113 +405,4 @@ async fn a_commit_is_fetched_with_the_stored_token() {
         fault.is("RepositoryUnavailable") && !format!("{fault:?}").contains("another-secret"),
         "{fault:?}"
     );
-}
-
-#[tokio::test]
-async fn what_a_provider_delivers_is_told_once_with_its_files() {
-    let b = Bench::new().await;
-    let (arn, url, secret) = b.connected().await;
-    let before = b.fetch(&arn, "main", None).await.unwrap().commit.id;
-    let after = b.server.commit("src/a.rs", "second").await;
-    b.server.push("main").await;
-    let delivery = push(&before, &after);
-    assert_eq!(b.deliver(&url, "another", "push", &delivery).await.0, 401);
-    assert_eq!(b.deliver(&format!("{HOOKS}x"), &secret, "push", &delivery).await.0, 404);
-    assert_eq!(b.deliver(&url, &secret, "ping", &json!({})).await.0, 200);
-    let taken = b.deliver(&url, &secret, "push", &delivery).await;
-    assert_eq!((taken.0, taken.1.as_str()), (StatusCode::OK, "taken\n"));
-    let replayed = b.deliver(&url, &secret, "push", &delivery).await;
-    assert_eq!(replayed.1, "taken before: nothing follows\n");
-    let id = arn.rsplit('/').next().unwrap();
-    let told = json!({
-        "connection": id, "repository": "me/app", "referenceType": "branch", "referenceName": "main",
-        "created": false, "commitId": after, "files": ["src/a.rs"],
-    });
-    assert_eq!(b.changes(1).await, [told]);
-
-    // A pull request: its own branch's commit, and its files since it left the branch that it is for.
-    let mine = b.server.commit("docs/b.md", "third").await;
-    b.server.push("mine").await;
-    git(&b.server.dir.path().join("me/app.git"), &["update-ref", "refs/pull/7/head", &mine]).await;
-    let pull = json!({"action": "opened", "pull_request": {
-        "number": 7, "head": {"ref": "mine", "sha": mine}, "base": {"ref": "main"},
-    }});
-    assert_eq!(b.deliver(&url, &secret, "pull_request", &pull).await.0, 200);
-    let told = b.changes(2).await.pop().unwrap();
-    let expected = json!({
-        "connection": id, "repository": "me/app", "referenceType": "pullRequest", "referenceName": "main",
-        "created": false, "commitId": mine, "files": ["docs/b.md"],
-        "event": "OPEN", "number": "7", "sourceBranch": "mine",
-    });
-    assert_eq!(told, expected);
-}
-
-#[tokio::test]
-async fn repositories_without_a_webhook_are_looked_at() {
-    let b = Bench::new().await;
-    let (arn, ..) = b.connected().await;
-    let connection = arn.rsplit('/').next().unwrap().to_owned();
-    b.fetch(&arn, "main", None).await.unwrap();
-    let after = b.server.commit("src/a.rs", "second").await;
-    b.server.push("main").await;
-    b.server.push("new").await;
-    b.world.clock.advance(limits::POLL + Duration::from_secs(1));
-    let followed = |repository: &str| FollowedRepository {
-        account: ACCOUNT.into(),
-        region: REGION.into(),
-        connection: connection.clone(),
-        repository: repository.into(),
-    };
-    // One that is not there keeps nobody from looking at the other.
-    let repositories = vec![followed("me/absent"), followed("me/app")];
-    b.world.cx().call(FollowRepositories { repositories }).await.unwrap();
-    let told = b.changes(2).await;
-    let branch = |name: &str| told.iter().find(|change| change["referenceName"] == name).unwrap();
-    assert_eq!(
-        (&branch("main")["commitId"], &branch("main")["files"]),
-        (&json!(after), &json!(["src/a.rs"]))
-    );
-    assert_eq!((&branch("new")["created"], &branch("new")["files"]), (&json!(true), &Value::Null));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_is_told_once_whatever_commit_a_crash_follows() {
-    let mut server = Server::start().await;
-    let before = git(&server.work(), &["rev-parse", "HEAD"]).await;
-    let after = server.commit("src/a.rs", "second").await;
-    server.push("main").await;
-    let delivery = push(&before, &after);
-    for commits in 1..40 {
-        let bare = server.dir.path().join("me/app.git");
-        git(&bare, &["update-ref", "refs/heads/main", &before]).await;
-        // The service is set up before the process that will crash.
-        let b = Bench::on(World::new().await, server).await;
-        let (arn, url, secret) = b.connected().await;
-        b.fetch(&arn, "main", None).await.unwrap();
-        git(&bare, &["update-ref", "refs/heads/main", &after]).await;
-        let (world, back) = b.stop().await;
-        let b = Bench::on(world.restart_with(store::Options { stop_after: Some(commits) }).await, back).await;
-        let wake = b.world.store.watch(&[EVENTS, <Delivered as store::Record>::TABLE]);
-        let taken = b.deliver(&url, &secret, "push", &delivery).await.0 == 200;
-        let survived = loop {
-            match b.world.store.messages(EVENTS, 0, 10).await {
-                Ok(told) if !told.is_empty() => break true,
-                Ok(_) if taken => tokio::time::timeout(PATIENCE, wake.notified()).await.expect("a commit"),
-                _ => break false,
-            }
-        };
-        let (world, back) = b.stop().await;
-        // The provider sends again what it was not told was taken, and perhaps even what it was.
-        let b = Bench::on(world.restart().await, back).await;
-        assert_eq!(b.deliver(&url, &secret, "push", &delivery).await.0, 200, "after {commits} commits");
-        let told = b.changes(1).await;
-        assert_eq!((told.len(), &told[0]["commitId"]), (1, &json!(after)), "after {commits} commits");
-        let (_, back) = b.stop().await;
-        server = back;
-        if survived {
-            assert!(commits > 1, "nothing was crashed after");
-            return;
-        }
-    }
-    panic!("a delivery was never told");
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use api::internal::FetchedCommit;
 use kernel::{Fault, Timestamp};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::error::{Error, Result};
@@ -71,6 +73,25 @@ pub enum Proof {
     Token(String, String),
     /// A private key and the host keys that are trusted.
     Key(String, String),
+}
+
+/// A git that runs, at the head of a group of processes: what it has started, as the transports are, ends with it.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Result<Self> {
+        command.process_group(0).spawn().map(Self).map_err(start)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has a number until it was waited for: the group's is no other's.
+        if let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()) {
+            // Gone already is as well.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
 }
 
 /// A bare repository of ours that caches one of theirs. Fetches into it come one at a time: the caller sees to it.
@@ -268,9 +289,9 @@ impl Cache {
         let dots = if since_fork { "..." } else { ".." };
         let mut command = self.local();
         command.args(["diff", "--name-only", "--no-renames", "-z", &format!("{from}{dots}{to}"), "--"]);
-        let mut child = command.spawn().map_err(start)?;
+        let mut git = Running::start(&mut command)?;
         let mut out = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
+        if let Some(stdout) = git.0.stdout.take() {
             // More would not be looked at: whoever writes it is ended with the handle.
             let read = stdout.take(limits::OUTPUT as u64);
             let read = timeout(limits::LOCAL, read_to_end(read, &mut out)).await;
@@ -279,7 +300,7 @@ impl Cache {
         // Cut short it ends by a signal; ended by itself it must have told all of it.
         if out.len() < limits::OUTPUT {
             let status =
-                timeout(limits::LOCAL, child.wait()).await.map_err(|_| slow("diff"))?.map_err(start)?;
+                timeout(limits::LOCAL, git.0.wait()).await.map_err(|_| slow("diff"))?.map_err(start)?;
             if !status.success() {
                 return Err(Error::Git(format!("git diff failed ({status})")));
             }
@@ -321,13 +342,13 @@ fn slow(what: &str) -> Error {
 async fn run(command: &mut Command, within: Duration) -> Result<Vec<u8>> {
     // After `-c SCRIPT git`.
     let name = command.as_std().get_args().nth(3).unwrap_or_default().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(start)?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut git = Running::start(command)?;
+    let (stdout, stderr) = (git.0.stdout.take(), git.0.stderr.take());
     let both = async {
         let out = bounded(stdout, limits::OUTPUT);
         let complaint = bounded(stderr, limits::COMPLAINT);
         let (out, complaint) = tokio::join!(out, complaint);
-        Ok::<_, std::io::Error>((out?, complaint?, child.wait().await?))
+        Ok::<_, std::io::Error>((out?, complaint?, git.0.wait().await?))
     };
     let ((out, whole), (complaint, _), status) =
         timeout(within, both).await.map_err(|_| slow(&name))?.map_err(start)?;
@@ -349,4 +370,24 @@ async fn bounded(from: Option<impl AsyncRead + Unpin>, limit: usize) -> std::io:
     (&mut from).take(limit as u64).read_to_end(&mut all).await?;
     let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     Ok((all, rest == 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_git_has_started_ends_with_it() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sh -c 'echo begun; sleep 600; :'; :"]).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut git = Running::start(&mut command).unwrap();
+        let mut out = BufReader::new(git.0.stdout.take().unwrap()).lines();
+        assert_eq!(out.next_line().await.unwrap().as_deref(), Some("begun"));
+        drop(git);
+        // The pipe ends with the last process that holds it.
+        let end = timeout(Duration::from_secs(60), out.next_line()).await.expect("all of them ended");
+        assert_eq!(end.unwrap(), None);
+    }
 }
