@@ -1,8 +1,11 @@
 //! Cases through [`check`].
+mod agree;
 mod diagram;
 mod model;
+mod random;
 mod rules;
 mod schedules;
+mod seen;
 
 use super::*;
 use crate::error::Error;

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::schedules::Seen;
+use super::seen::Seen;
 
 /// The transitions of a document's diagrams, by the heading that each stands under.
 fn documented(text: &str) -> BTreeSet<String> {

@@ -42,7 +42,8 @@ pub struct Visit {
     pub status: &'static str,
     pub jobs: Vec<Option<Job>>,
     pub conditions: [Option<Condition>; 3],
-    pub retried: bool,
+    /// Retries that somebody asked for, and those of the stage itself.
+    pub retries: [u32; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,8 +58,11 @@ pub enum At {
 pub struct Run {
     pub version: usize,
     pub mode: u8,
-    pub rollback: bool,
+    /// What it goes back to.
+    pub rollback: Option<usize>,
     pub status: &'static str,
+    /// Who took its place.
+    pub superseded: Option<usize>,
     pub at: At,
     pub arrival: u64,
     /// Asked to stop; to abandon what runs.
@@ -76,7 +80,7 @@ pub struct Model {
     /// The last execution to enter each stage.
     pub latest: BTreeMap<usize, usize>,
     /// The last to succeed in each, where that could matter.
-    pub good: BTreeSet<usize>,
+    pub good: BTreeMap<usize, usize>,
     pub arrivals: u64,
     pub now: i64,
 }
@@ -120,13 +124,14 @@ impl Model {
         &self.plans[run.version][index]
     }
 
-    fn begin(&mut self, at: usize, rollback: bool) {
+    fn begin(&mut self, at: usize, rollback: Option<usize>) {
         self.arrivals += 1;
         self.runs.push(Run {
             version: self.plans.len() - 1,
             mode: self.mode,
             rollback,
             status: "InProgress",
+            superseded: None,
             at: At::Before(at),
             arrival: self.arrivals,
             stop: None,
@@ -150,13 +155,13 @@ impl Model {
     }
 
     fn pending(&self, stage: usize) -> bool {
-        self.runs.iter().any(|r| r.rollback && r.active() && r.at == At::Before(stage))
+        self.runs.iter().any(|r| r.rollback.is_some() && r.active() && r.at == At::Before(stage))
     }
 
     pub fn start(&mut self) -> bool {
         let room = self.room();
         if room {
-            self.begin(0, false);
+            self.begin(0, None);
         }
         room
     }
@@ -190,16 +195,17 @@ impl Model {
         if !ended || !self.resumable(n) || (all && self.runs[n].busy()) {
             return false;
         }
-        self.again(n, all);
+        self.again(n, all, 0);
         true
     }
 
-    fn again(&mut self, n: usize, all: bool) {
+    fn again(&mut self, n: usize, all: bool, who: usize) {
         let run = &mut self.runs[n];
         run.status = "InProgress";
         run.stop = None;
         let Some(visit) = run.visits.last_mut() else { return };
         visit.status = "InProgress";
+        visit.retries[who] += 1;
         for job in &mut visit.jobs {
             if all || job.as_ref().is_some_and(|j| matches!(j.status, "Failed" | "Abandoned")) {
                 *job = None;
@@ -246,13 +252,13 @@ impl Model {
         let may = self.mode != PARALLEL
             && (1..self.plan().len()).contains(&stage)
             && self.current(run)
-            && !run.rollback
+            && run.rollback.is_none()
             && succeeded
             && self.holder(stage).is_none()
             && !self.pending(stage)
             && !skipped;
         if may {
-            self.begin(stage, true);
+            self.begin(stage, Some(target));
         }
         may
     }
@@ -351,11 +357,10 @@ impl Model {
             failed |= matches!(job.status, "Failed" | "Abandoned");
         }
         if failed {
-            if let Some(all) = stage.retry.filter(|_| !visit.retried) {
+            if let Some(all) = stage.retry.filter(|_| visit.retries[1] == 0) {
                 let now = !all || running == 0;
                 if now {
-                    visit.retried = true;
-                    self.again(n, all);
+                    self.again(n, all, 1);
                 }
                 return now;
             }
@@ -409,8 +414,9 @@ impl Model {
     fn fail(&mut self, n: usize, stage: usize, rolls: bool) -> bool {
         self.end(n, "Failed", "Failed");
         let run = &self.runs[n];
-        if rolls && !run.rollback && self.current(run) && self.good.contains(&stage) {
-            self.begin(stage, true);
+        let target = self.good.get(&stage).filter(|_| rolls && run.rollback.is_none() && self.current(run));
+        if let Some(target) = target.copied() {
+            self.begin(stage, Some(target));
         }
         true
     }
@@ -423,11 +429,11 @@ impl Model {
         if let Some(visit) = run.visits.last_mut() {
             visit.status = how;
         }
-        run.at = if last || run.rollback { At::Done } else { At::Before(stage + 1) };
+        run.at = if last || run.rollback.is_some() { At::Done } else { At::Before(stage + 1) };
         run.arrival = arrival;
         let run = &self.runs[n];
-        if how == "Succeeded" && self.current(run) && !run.rollback && run.mode != PARALLEL {
-            self.good.insert(stage);
+        if how == "Succeeded" && self.current(run) && run.rollback.is_none() && run.mode != PARALLEL {
+            self.good.insert(stage, n);
         }
         true
     }
@@ -439,7 +445,7 @@ impl Model {
             run.active() && run.mode != PARALLEL && run.at == At::Before(stage)
         };
         let mut line: Vec<usize> = (0..self.runs.len()).filter(waits).collect();
-        line.sort_by_key(|n| (!self.runs[*n].rollback, self.runs[*n].arrival));
+        line.sort_by_key(|n| (self.runs[*n].rollback.is_none(), self.runs[*n].arrival));
         line
     }
 
@@ -447,7 +453,7 @@ impl Model {
         let may = |n: usize| {
             let run = &self.runs[n];
             let At::Before(stage) = run.at else { return None };
-            let open = run.rollback || !self.closed.contains(&stage);
+            let open = run.rollback.is_some() || !self.closed.contains(&stage);
             let first = self.line(stage).first() == Some(&n);
             let free = run.mode == PARALLEL || (open && first && self.holder(stage).is_none());
             (run.status == "InProgress" && free).then_some((n, stage))
@@ -457,7 +463,7 @@ impl Model {
         let run = &mut self.runs[n];
         run.at = At::In(stage);
         let conditions = [None, None, None];
-        run.visits.push(Visit { stage, status: "InProgress", jobs, conditions, retried: false });
+        run.visits.push(Visit { stage, status: "InProgress", jobs, conditions, retries: [0, 0] });
         if run.mode != PARALLEL {
             self.latest.insert(stage, n);
         }
@@ -468,13 +474,16 @@ impl Model {
         let mut stages = 0..self.plans.iter().map(Vec::len).max().unwrap_or(0);
         let yields = |n: &usize| {
             let run = &self.runs[*n];
-            run.mode == SUPERSEDED && !run.rollback && run.status == "InProgress"
+            run.mode == SUPERSEDED && run.rollback.is_none() && run.status == "InProgress"
         };
         let older = stages.find_map(|stage| {
             let line = self.line(stage);
-            let (_, before) = line.split_last()?;
-            before.iter().copied().find(yields)
+            let (newest, before) = line.split_last()?;
+            before.iter().copied().find(yields).map(|n| (n, *newest))
         });
-        older.map(|n| self.runs[n].status = "Superseded").is_some()
+        let Some((n, newest)) = older else { return false };
+        self.runs[n].status = "Superseded";
+        self.runs[n].superseded = Some(newest);
+        true
     }
 }

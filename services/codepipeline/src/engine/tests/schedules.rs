@@ -1,107 +1,30 @@
-//! Random pipelines under random schedules against the model of [`super::model`]; one in ten restarts after every event.
+//! Random pipelines under random schedules against the model of [`super::model`].
+//!
+//! In every schedule the process dies after events at random, one in 24, also between those of one commit; over the
+//! run it dies after events of every kind. The next goes on with what is read from what is stored, and at the end of a
+//! commit finds nothing to decide that the commit did not have.
 //!
 //! A schedule follows from its number alone. One that fails says it: `SCHEDULE=number cargo test -p codepipeline
 //! schedules` runs that one and shows what happens in it.
-use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{self, At, Model};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::agree::{Rows, agree, audit};
+use super::model::{self, Model};
+use super::random::{ACTIONS, Dice, MOMENTS, RULES, STAGES, mode_of, plan, stages};
+use super::seen::{Seen, Standing, name, place, standings};
 use super::*;
 
 /// How many are run.
 const SCHEDULES: u64 = 100_000;
-/// Of so many, one restarts after every event: it costs ten times the time.
-const RESTARTS: u64 = 10;
+/// Of so many, one is looked at closely: what each event has changed.
+const LOOKED_AT: u64 = 10;
+/// Of so many events, the process dies after one.
+const DEATHS: usize = 24;
+/// Of so many, one has as many executions as a pipeline may have.
+const CROWDED: u64 = 1000;
 const THREADS: u64 = 2;
-const STAGES: [&str; 4] = ["s0", "s1", "s2", "s3"];
-const ACTIONS: [&str; 7] = ["a0", "a1", "a2", "a3", "a4", "a5", "a6"];
-const RULES: [&str; 2] = ["r0", "r1"];
-const MOMENTS: [Moment; 3] = [Moment::BeforeEntry, Moment::OnSuccess, Moment::OnFailure];
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((word ^ (word >> 31)) % sides.max(1) as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.roll(100) < percent
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
-        (!from.is_empty()).then(|| from[self.roll(from.len())].clone())
-    }
-}
-
-fn stages(dice: &mut Dice, mode: u8) -> Vec<model::Stage> {
-    let count = 2 + dice.roll(3);
-    (0..count).map(|index| stage(dice, index > 0 && mode != model::PARALLEL)).collect()
-}
-
-fn stage(dice: &mut Dice, rolls: bool) -> model::Stage {
-    let count = if dice.chance(3) { ACTIONS.len() } else { 1 + dice.roll(3) };
-    let actions = (0..count).map(|_| (1 + dice.roll(2) as i32, dice.chance(20))).collect();
-    let mut stage = model::Stage { actions, ..model::Stage::default() };
-    let rules = |dice: &mut Dice| 1 + dice.roll(2);
-    if dice.chance(20) {
-        let result = if dice.chance(40) { "SKIP" } else { "FAIL" };
-        stage.conditions[model::ENTRY] = Some((result, rules(dice)));
-    }
-    if dice.chance(20) {
-        let result = if rolls && dice.chance(60) { "ROLLBACK" } else { "FAIL" };
-        stage.conditions[model::SUCCESS] = Some((result, rules(dice)));
-    }
-    match dice.roll(8) {
-        0 | 1 => stage.retry = Some(dice.chance(50)),
-        2 | 3 if rolls => stage.rollback = true,
-        4 if rolls => stage.conditions[model::FAILURE] = Some(("ROLLBACK", rules(dice))),
-        _ => {}
-    }
-    stage
-}
-
-/// The same for the engine.
-fn plan(stages: &[model::Stage]) -> Plan {
-    let timeout = model::TIMEOUT;
-    let stage = |(index, stage): (usize, &model::Stage)| {
-        let action = |(index, (order, person)): (usize, &(i32, bool))| PlanAction {
-            name: ACTIONS[index].into(),
-            order: *order,
-            work: if *person { Work::Approval } else { Work::Provider },
-            timeout,
-        };
-        let condition = |which: usize| {
-            let (result, rules) = stage.conditions[which]?;
-            let result = match result {
-                "SKIP" => Consequence::Skip,
-                "ROLLBACK" => Consequence::Rollback,
-                _ => Consequence::Fail,
-            };
-            let rules = (0..rules).map(|rule| PlanRule { name: RULES[rule].into(), timeout }).collect();
-            Some((MOMENTS[which], PlanCondition { result, rules }))
-        };
-        PlanStage {
-            name: STAGES[index].into(),
-            actions: stage.actions.iter().enumerate().map(action).collect(),
-            auto_retry: stage.retry.map(mode_of),
-            auto_rollback: stage.rollback,
-            conditions: (0..3).filter_map(condition).collect(),
-        }
-    };
-    Plan { stages: stages.iter().enumerate().map(stage).collect() }
-}
-
-fn mode_of(all: bool) -> RetryMode {
-    if all { RetryMode::AllActions } else { RetryMode::FailedActions }
-}
-
-/// Transitions that were seen: of what, from, to, by which event.
-pub(super) type Seen = BTreeSet<(&'static str, &'static str, &'static str, &'static str)>;
 
 #[derive(Default)]
 struct Rig {
@@ -109,12 +32,15 @@ struct Rig {
     model: Model,
     log: Vec<Event>,
     now: Millis,
-    /// Executions as rows keep them, by number.
-    rows: BTreeMap<u64, Execution>,
-    /// It restarts after every event, and looks at what each has changed.
-    restarts: bool,
+    rows: Rows,
+    /// It notes what each event has changed.
+    looks: bool,
     before: Vec<Standing>,
     seen: Seen,
+    /// When the process dies; another die, so that the schedule is the same without.
+    fate: Dice,
+    /// The kinds of events that it died after.
+    deaths: BTreeSet<&'static str>,
     show: bool,
 }
 
@@ -124,7 +50,7 @@ impl Rig {
         self.settle();
     }
 
-    /// What follows; then the process dies, and another goes on from what is stored.
+    /// What follows.
     fn settle(&mut self) {
         for event in decide(&self.state, self.now) {
             self.fold(event);
@@ -135,10 +61,16 @@ impl Rig {
                 row.clone_from(execution);
             }
         }
-        if self.restarts {
-            let stored = serde_json::to_vec(&self.state).unwrap();
-            self.state = serde_json::from_slice(&stored).unwrap();
+        if self.fate.roll(DEATHS) == 0 {
+            self.restart();
+            assert_eq!(decide(&self.state, self.now), [], "a restart finds something to decide");
         }
+    }
+
+    /// The process dies, and another reads what is stored.
+    fn restart(&mut self) {
+        let stored = serde_json::to_vec(&self.state).unwrap();
+        self.state = serde_json::from_slice(&stored).unwrap();
     }
 
     fn fold(&mut self, event: Event) {
@@ -146,7 +78,11 @@ impl Rig {
             eprintln!("    {:?}", event.kind);
         }
         self.state.apply(&event);
-        if self.restarts {
+        if self.fate.roll(DEATHS) == 0 {
+            self.deaths.insert(name(&event.kind));
+            self.restart();
+        }
+        if self.looks {
             let now = standings(&self.state);
             for (key, to) in &now {
                 let from =
@@ -172,7 +108,7 @@ impl Rig {
         for (index, run) in self.model.runs.iter().enumerate() {
             let number = index as u64 + 1;
             let row = self.rows.get(&number).unwrap_or_else(|| panic!("the engine never started {number}"));
-            assert!(agree(row, run), "execution {number} is\n{row:#?}\nand not\n{run:#?}");
+            assert!(agree(&self.rows, row, run), "execution {number} is\n{row:#?}\nand not\n{run:#?}");
             let known = || self.state.executions.iter().any(|e| e.number == number);
             assert!(!(run.active() || run.busy()) || known(), "execution {number} is lost");
         }
@@ -205,12 +141,7 @@ impl Rig {
         let there = last.map(|visit| visit.stage.clone());
         let chosen = chosen.map(|(number, id)| (number as usize - 1, id));
         match (dice.roll(40), chosen) {
-            (0..=4, _) => {
-                let id = format!("x{}", self.log.len());
-                let kind = starting::request(&self.state, Start { id, ..Start::default() });
-                let allowed = self.model.start();
-                self.ask(kind, allowed);
-            }
+            (0..=4, _) => self.start(),
             (5, Some((run, id))) => {
                 let abandon = dice.chance(50);
                 let kind = stop::request(&self.state, &id, abandon, None);
@@ -239,19 +170,32 @@ impl Rig {
             }
             (14, _) => {
                 self.model.closed.insert(stage);
-                let kind = transitions::close(&self.state, name, "Inbound", "no".into(), "me".into());
+                let (from, side) = self.way_in(dice, stage);
+                let kind = transitions::close(&self.state, from, side, "no".into(), "me".into());
                 self.ask(kind, true);
             }
-            (15, _) => self.open(stage),
+            (15, _) => {
+                let (from, side) = self.way_in(dice, stage);
+                self.open(stage, from, side);
+            }
             (16, _) if dice.chance(50) => {
                 let mode = dice.roll(3) as u8;
                 self.define(mode, stages(dice, mode));
             }
-            (17, _) => self.wait(1 + dice.roll(model::TIMEOUT as usize) as i64),
+            (17, _) => self.wait(dice),
+            (18, _) => self.late(dice),
             _ => {
                 self.work(dice, 75);
             }
         }
+    }
+
+    fn start(&mut self) {
+        let id = format!("x{}", self.log.len());
+        let variables = [("id".to_owned(), id.clone())].into();
+        let kind = starting::request(&self.state, Start { id, variables, ..Start::default() });
+        let allowed = self.model.start();
+        self.ask(kind, allowed);
     }
 
     fn define(&mut self, mode: u8, stages: Vec<model::Stage>) {
@@ -261,16 +205,46 @@ impl Rig {
         self.put(kind);
     }
 
-    fn open(&mut self, stage: usize) {
+    /// The way into a stage, by either of its names.
+    fn way_in(&self, dice: &mut Dice, stage: usize) -> (&'static str, &'static str) {
+        if stage > 0 && dice.chance(50) {
+            (STAGES[stage - 1], "Outbound")
+        } else {
+            (STAGES[stage], "Inbound")
+        }
+    }
+
+    fn open(&mut self, stage: usize, from: &str, side: &str) {
         self.model.closed.remove(&stage);
-        let kind = transitions::open(&self.state, STAGES[stage], "Inbound", "me".into());
+        let kind = transitions::open(&self.state, from, side, "me".into());
         self.ask(kind, true);
     }
 
-    fn wait(&mut self, time: i64) {
-        self.now += time;
+    /// Time passes: some, or until the engine asked to be woken, which must be for something.
+    fn wait(&mut self, dice: &mut Dice) {
+        let deadline = self.state.deadline().filter(|_| dice.chance(50));
+        self.now = deadline.unwrap_or(self.now + 1 + dice.roll(model::TIMEOUT as usize) as i64);
         self.model.now = self.now;
+        let events = self.log.len();
         self.settle();
+        assert!(deadline.is_none() || self.log.len() > events, "woken for nothing at {}", self.now);
+    }
+
+    /// A result comes of a run that is over, which changes nothing.
+    fn late(&mut self, dice: &mut Dice) {
+        let ended = |event: &Event| match &event.kind {
+            Kind::ActionStarted { id, .. } | Kind::RuleStarted { id, .. } => {
+                (!self.state.is_running(id)).then(|| id.clone())
+            }
+            _ => None,
+        };
+        let over: Vec<String> = self.log.iter().filter_map(ended).collect();
+        let Some(id) = dice.pick(&over) else { return };
+        let failure = Failure { code: UNMET.into(), message: "late".into() };
+        self.put(match dice.chance(50) {
+            true => Kind::ActionSucceeded { id, output: Output::default(), by: None },
+            false => Kind::ActionFailed { id, failure, progress: Progress::default(), by: None },
+        });
     }
 
     /// Something that runs comes to an end; whether anything runs.
@@ -304,7 +278,10 @@ impl Rig {
         let code = if error { "ConfigurationError" } else { UNMET };
         let failure = Failure { code: code.into(), message: "no".into() };
         self.put(match good {
-            true => Kind::ActionSucceeded { id, output: Output::default(), by: None },
+            true => {
+                let variables = [("run".to_owned(), id.clone())].into();
+                Kind::ActionSucceeded { id, output: Output { variables, ..Output::default() }, by: None }
+            }
             false => Kind::ActionFailed { id, failure, progress: Progress::default(), by: None },
         });
         true
@@ -313,7 +290,7 @@ impl Rig {
     /// Opens everything and lets everything succeed, until nothing moves.
     fn drain(&mut self, dice: &mut Dice) {
         for stage in 0..self.model.plan().len() {
-            self.open(stage);
+            self.open(stage, STAGES[stage], "Inbound");
             self.model.settle();
         }
         while self.work(dice, 100) {
@@ -325,159 +302,32 @@ impl Rig {
     }
 }
 
-/// A status, and whose: by level, execution, stage, condition and place there.
-type Standing = ((&'static str, u64, usize, usize, usize), &'static str);
+/// Says which schedule failed, and that no more are needed.
+struct Named<'a>(u64, &'a AtomicU64);
 
-/// The status of everything.
-fn standings(state: &State) -> Vec<Standing> {
-    let mut all = Vec::new();
-    for e in &state.executions {
-        all.push((("Executions", e.number, 0, 0, 0), e.status.name()));
-        for visit in &e.visits {
-            let stage = place(&STAGES, &visit.stage);
-            all.push((("Stages", e.number, stage, 0, 0), visit.status.name()));
-            for (name, run) in &visit.actions {
-                let key = ("Actions and rules", e.number, stage, 0, place(&ACTIONS, name));
-                all.push((key, run.status.name()));
-            }
-            for (moment, condition) in &visit.conditions {
-                let which = 1 + place(&MOMENTS, moment);
-                all.push((("Conditions", e.number, stage, which, 0), condition.status.name()));
-                for (name, run) in &condition.rules {
-                    let key = ("Actions and rules", e.number, stage, which, place(&RULES, name));
-                    all.push((key, run.status.name()));
-                }
-            }
-        }
-    }
-    all
-}
-
-fn place<T: PartialEq<U>, U: ?Sized>(all: &[T], one: &U) -> usize {
-    all.iter().position(|other| other == one).expect("a name that the schedule gave")
-}
-
-fn name(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Defined { .. } => "Defined",
-        Kind::Started { .. } => "Started",
-        Kind::RolledBack { .. } => "RolledBack",
-        Kind::Superseded { .. } => "Superseded",
-        Kind::Entered { .. } => "Entered",
-        Kind::ActionStarted { .. } => "ActionStarted",
-        Kind::RuleStarted { .. } => "RuleStarted",
-        Kind::Rested { .. } => "Rested",
-        Kind::Woken { .. } => "Woken",
-        Kind::ConditionEnded { .. } => "ConditionEnded",
-        Kind::ConditionOverridden { .. } => "ConditionOverridden",
-        Kind::ActionProgressed { .. } => "ActionProgressed",
-        Kind::ActionSucceeded { .. } => "ActionSucceeded",
-        Kind::ActionFailed { .. } => "ActionFailed",
-        Kind::ActionAbandoned { .. } => "ActionAbandoned",
-        Kind::StageEnded { .. } => "StageEnded",
-        Kind::Ended { .. } => "Ended",
-        Kind::StopRequested { .. } => "StopRequested",
-        Kind::Retried { .. } => "Retried",
-        Kind::TransitionDisabled { .. } => "TransitionDisabled",
-        Kind::TransitionEnabled { .. } => "TransitionEnabled",
-    }
-}
-
-/// Whether the two say the same of an execution, and of the last stage that it was in.
-fn agree(row: &Execution, run: &model::Run) -> bool {
-    let at = match run.at {
-        At::Before(stage) => Place::Before(stage),
-        At::In(stage) => Place::In(stage),
-        At::Done => Place::Done,
-    };
-    let (visit, seen) = match (row.visits.last(), run.visits.last()) {
-        (None, None) => return row.status.name() == run.status && row.place == at,
-        (Some(visit), Some(seen)) => (visit, seen),
-        _ => return false,
-    };
-    let job = |(index, job): (usize, &Option<model::Job>)| {
-        let mine = visit.actions.get(ACTIONS[index]).map(|run| run.status.name());
-        mine == job.as_ref().map(|job| job.status)
-    };
-    let condition = |which: usize| match (visit.conditions.get(&MOMENTS[which]), &seen.conditions[which]) {
-        (None, None) => true,
-        (Some(mine), Some(theirs)) => {
-            let mut rules = theirs.rules.iter().enumerate();
-            mine.status.name() == theirs.status
-                && mine.rules.len() == theirs.rules.len()
-                && rules.all(|(index, rule)| mine.rules[RULES[index]].status.name() == rule.status)
-        }
-        _ => false,
-    };
-    row.status.name() == run.status
-        && row.place == at
-        && row.rollback.is_some() == run.rollback
-        && row.visits.len() == run.visits.len()
-        && visit.stage == STAGES[seen.stage]
-        && visit.status.name() == seen.status
-        && seen.jobs.iter().enumerate().all(job)
-        && (0..3).all(condition)
-}
-
-/// The rules that can be read off the log alone.
-fn audit(log: &[Event]) {
-    let mut runs: BTreeSet<&str> = BTreeSet::new();
-    let mut running: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
-    let mut parallel: BTreeSet<&str> = BTreeSet::new();
-    let mut modes: BTreeMap<&str, Mode> = BTreeMap::new();
-    let mut mode = Mode::default();
-    for event in log {
-        match &event.kind {
-            Kind::Defined { mode: new, .. } => mode = *new,
-            Kind::Started { execution, .. } | Kind::RolledBack { execution, .. } => {
-                assert!(modes.insert(execution, mode).is_none(), "{execution} started twice");
-                if mode == Mode::Parallel {
-                    parallel.insert(execution);
-                }
-            }
-            Kind::ActionStarted { execution, stage, id, .. } => {
-                assert!(runs.insert(id), "a run started twice: {event:?}");
-                let others = running.values().filter(|(e, s)| s == stage && e != execution);
-                let locked = others.filter(|(e, _)| !parallel.contains(e)).count();
-                let shared = parallel.contains(execution.as_str());
-                assert!(shared || locked == 0, "two executions in a stage: {event:?}");
-                running.insert(id, (execution, stage));
-            }
-            Kind::RuleStarted { id, .. } => assert!(runs.insert(id), "a rule started twice: {event:?}"),
-            Kind::ActionSucceeded { id, .. }
-            | Kind::ActionFailed { id, .. }
-            | Kind::ActionAbandoned { id } => {
-                assert!(runs.contains(id.as_str()), "{id} ended before it began");
-                running.remove(id.as_str());
-            }
-            Kind::Superseded { execution, by } => {
-                assert_eq!(modes[execution.as_str()], Mode::Superseded);
-                assert!(!running.values().any(|(e, _)| e == execution), "superseded inside a stage");
-                assert!(modes.contains_key(by.as_str()));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Says which schedule failed.
-struct Named(u64);
-
-impl Drop for Named {
+impl Drop for Named<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.1.store(SCHEDULES, Ordering::Relaxed);
             eprintln!("schedule {0} failed: SCHEDULE={0} shows it", self.0);
         }
     }
 }
 
-fn run(number: u64, show: bool) -> Seen {
-    let _named = Named(number);
+fn run(number: u64, show: bool, next: &AtomicU64) -> (Seen, BTreeSet<&'static str>) {
+    let _named = Named(number, next);
     let mut dice = Dice(number.wrapping_mul(0x2545_F491_4F6C_DD1D));
     let mode = dice.roll(3) as u8;
-    let mut rig = Rig { show, restarts: show || number.is_multiple_of(RESTARTS), ..Rig::default() };
+    let (looks, fate) = (number.is_multiple_of(LOOKED_AT), Dice(number));
+    let mut rig = Rig { show, looks, fate, ..Rig::default() };
     rig.define(mode, stages(&mut dice, mode));
     rig.model.settle();
+    if number % CROWDED == 1 {
+        for _ in 0..limits::CONCURRENT_EXECUTIONS - 2 {
+            rig.start();
+            rig.model.settle();
+        }
+    }
     let steps = if dice.chance(10) { 40 } else { 12 };
     for step in 0..dice.roll(steps) {
         if show {
@@ -492,29 +342,38 @@ fn run(number: u64, show: bool) -> Seen {
     assert_eq!(replayed, rig.state, "the log says something else than the state");
     rig.drain(&mut dice);
     audit(&rig.log);
-    rig.seen
+    (rig.seen, rig.deaths)
 }
 
 /// Runs them all; what was seen to change to what.
 #[test]
 fn schedules() {
+    let next = AtomicU64::new(0);
     let one = std::env::var("SCHEDULE").ok().and_then(|number| number.parse().ok());
     if let Some(number) = one {
-        run(number, true);
+        run(number, true, &next);
         return;
     }
-    let share = |thread: u64| (thread..SCHEDULES).step_by(THREADS as usize);
-    let seen = std::thread::scope(|scope| {
-        let all = |thread| {
-            move || {
-                share(thread).fold(Seen::new(), |mut seen, number| {
-                    seen.extend(run(number, false));
-                    seen
-                })
+    let all = || {
+        let (mut seen, mut deaths) = (Seen::new(), BTreeSet::new());
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= SCHEDULES {
+                return (seen, deaths);
             }
-        };
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(all(thread))).collect();
-        threads.into_iter().fold(Seen::new(), |seen, thread| &seen | &thread.join().expect("every schedule"))
+            let (more, died) = run(number, false, &next);
+            seen.extend(more);
+            deaths.extend(died);
+        }
+    };
+    let (seen, deaths) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(all)).collect();
+        let ends = threads.into_iter().map(|thread| thread.join().expect("every schedule"));
+        ends.fold(Default::default(), |(seen, deaths): (Seen, BTreeSet<_>), (more, died)| {
+            (&seen | &more, &deaths | &died)
+        })
     });
     super::diagram::check(&seen);
+    let kinds: BTreeSet<_> = seen.iter().map(|(.., event)| *event).collect();
+    assert_eq!(kinds.difference(&deaths).collect::<Vec<_>>(), Vec::<&&str>::new(), "no death after these");
 }
