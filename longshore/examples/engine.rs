@@ -1,4 +1,4 @@
-//! The release engine in a process of its own, with actions that do nothing: what `cargo xtask bench engine` measures.
+//! The release engine in a process of its own, with actions that do nothing, its own or a job worker's: what `cargo xtask bench engine` measures.
 //! Prints one line of JSON. Built with the feature `bench`; no server can run these actions.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -16,6 +16,7 @@ use kernel::{Clock, Cx, Entropy, Ops, Principal, PrincipalKind, Timestamp};
 use serde_json::{Value, json};
 use store::{Batch, EVENTS, Sealer, Store};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use work::Driver;
 
 const ACCOUNT: &str = "000000000000";
@@ -36,7 +37,13 @@ struct Options {
 #[derive(Subcommand)]
 enum What {
     /// One execution after the other: source and three actions.
-    Latency { data: PathBuf, count: usize },
+    Latency {
+        data: PathBuf,
+        count: usize,
+        /// The actions are custom, and a job worker in this process carries them out.
+        #[arg(long)]
+        worker: bool,
+    },
     /// One execution at a time of each of many pipelines.
     Throughput { data: PathBuf, pipelines: usize, seconds: u64 },
     /// A past for every pipeline of a data folder that no server holds.
@@ -46,7 +53,7 @@ enum What {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let result = match Options::parse().what {
-        What::Latency { data, count } => latency(&data, count).await?,
+        What::Latency { data, count, worker } => latency(&data, count, worker).await?,
         What::Throughput { data, pipelines, seconds } => throughput(&data, pipelines, seconds).await?,
         What::Past { data, executions } => past(&data, executions).await?,
     };
@@ -114,9 +121,9 @@ impl Engine {
     }
 
     /// Makes a pipeline, and waits for the execution that it starts with.
-    async fn pipeline(&self, name: &str) -> Result<(), Failure> {
+    async fn pipeline(&self, name: &str, owner: &str) -> Result<(), Failure> {
         let ended = self.ended.of(name);
-        self.root().call(cp::CreatePipeline { pipeline: declaration(name), tags: None }).await?;
+        self.root().call(cp::CreatePipeline { pipeline: declaration(name, owner), tags: None }).await?;
         ended.notified().await;
         Ok(())
     }
@@ -134,6 +141,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Starts a job worker, which polls when there is a job, takes it, and is done with it at once.
+    async fn worker(&self) -> Result<JoinHandle<Failure>, Failure> {
+        let details = || cp::ArtifactDetails { minimum_count: 0, maximum_count: 0 };
+        let custom = kind("Build", "Custom");
+        let made = cp::CreateCustomActionType {
+            category: custom.category,
+            provider: custom.provider,
+            version: custom.version,
+            input_artifact_details: details(),
+            output_artifact_details: details(),
+            ..Default::default()
+        };
+        let cx = self.root();
+        cx.call(made).await?;
+        let opened = self.codepipeline.opened();
+        Ok(tokio::spawn(async move {
+            loop {
+                opened.notified().await;
+                if let Err(error) = jobs(&cx).await {
+                    return error;
+                }
+            }
+        }))
+    }
+
     async fn start(&self, name: &str) -> Result<(), Failure> {
         self.root().call(cp::StartPipelineExecution { name: name.into(), ..Default::default() }).await?;
         Ok(())
@@ -146,16 +178,32 @@ impl Engine {
     }
 }
 
-/// A source and three actions, one after the other, in two stages.
-fn declaration(name: &str) -> cp::PipelineDeclaration {
-    let action = |category: &str, name: &str, order: i32| cp::ActionDeclaration {
+/// Does every job that there is.
+async fn jobs(cx: &Cx) -> Result<(), Failure> {
+    loop {
+        let poll = cp::PollForJobs { action_type_id: kind("Build", "Custom"), ..Default::default() };
+        let jobs = cx.call(poll).await?.jobs.unwrap_or_default();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        for job in jobs {
+            let (job_id, nonce) = (job.id.unwrap_or_default(), job.nonce.unwrap_or_default());
+            cx.call(cp::AcknowledgeJob { job_id: job_id.clone(), nonce }).await?;
+            cx.call(cp::PutJobSuccessResult { job_id, ..Default::default() }).await?;
+        }
+    }
+}
+
+fn kind(category: &str, owner: &str) -> cp::ActionTypeId {
+    let (category, owner) = (category.into(), owner.into());
+    cp::ActionTypeId { category, owner, provider: "Noop".into(), version: "1".into() }
+}
+
+/// A source and three actions of this owner, one after the other, in two stages.
+fn declaration(name: &str, owner: &str) -> cp::PipelineDeclaration {
+    let action = |category: &str, owner: &str, name: &str, order: i32| cp::ActionDeclaration {
         name: name.into(),
-        action_type_id: cp::ActionTypeId {
-            category: category.into(),
-            owner: "AWS".into(),
-            provider: "Noop".into(),
-            version: "1".into(),
-        },
+        action_type_id: kind(category, owner),
         run_order: Some(order),
         ..Default::default()
     };
@@ -164,7 +212,7 @@ fn declaration(name: &str) -> cp::PipelineDeclaration {
         actions,
         ..Default::default()
     };
-    let steps = (1..4).map(|order| action("Build", &format!("Step{order}"), order));
+    let steps = (1..4).map(|order| action("Build", owner, &format!("Step{order}"), order));
     cp::PipelineDeclaration {
         name: name.into(),
         role_arn: format!("arn:aws:iam::{ACCOUNT}:role/bench"),
@@ -173,7 +221,10 @@ fn declaration(name: &str) -> cp::PipelineDeclaration {
             location: "artifacts".into(),
             encryption_key: None,
         }),
-        stages: vec![stage("Source", vec![action("Source", "Source", 1)]), stage("Steps", steps.collect())],
+        stages: vec![
+            stage("Source", vec![action("Source", "AWS", "Source", 1)]),
+            stage("Steps", steps.collect()),
+        ],
         ..Default::default()
     }
 }
@@ -223,10 +274,11 @@ impl Ended {
     }
 }
 
-async fn latency(data: &Path, count: usize) -> Result<Value, Failure> {
+async fn latency(data: &Path, count: usize, worker: bool) -> Result<Value, Failure> {
     let engine = Engine::open(data).await?;
     engine.role().await?;
-    engine.pipeline("p").await?;
+    let worker = if worker { Some(engine.worker().await?) } else { None };
+    engine.pipeline("p", if worker.is_some() { "Custom" } else { "AWS" }).await?;
     let ended = engine.ended.of("p");
     let (before, cpu) = (engine.store.counts(), processor()?);
     let (mut all, mut accepted, mut fsyncs) = (Vec::new(), Vec::new(), Vec::new());
@@ -240,6 +292,9 @@ async fn latency(data: &Path, count: usize) -> Result<Value, Failure> {
         fsyncs.push(fdatasync(data)?);
     }
     let (after, cpu) = (engine.store.counts(), processor()? - cpu);
+    if let Some(worker) = worker {
+        worker.abort();
+    }
     engine.close().await;
     let each = |number: u64| number as f64 / count as f64;
     Ok(json!({
@@ -255,7 +310,7 @@ async fn throughput(data: &Path, pipelines: usize, seconds: u64) -> Result<Value
     engine.role().await?;
     let names: Vec<String> = (0..pipelines).map(|n| format!("p-{n}")).collect();
     for name in &names {
-        engine.pipeline(name).await?;
+        engine.pipeline(name, "AWS").await?;
     }
     let (before, cpu, begun) = (engine.store.counts(), processor()?, Instant::now());
     let end = begun + Duration::from_secs(seconds);

@@ -1,9 +1,10 @@
-//! A past for benchmarks, behind the feature `bench`: executions that were decided by the engine and are written as
+//! For benchmarks, behind the feature `bench`: the wake of a job worker in this process, and a past: executions that were decided by the engine and are written as
 //! it writes them, without a commit each and without telling anybody.
 use std::sync::Arc;
 
 use kernel::{Timestamp, ids};
 use store::{Batch, Key};
+use tokio::sync::Notify;
 
 use crate::CodePipeline;
 use crate::engine::{self, Artifact, Execution, Kind, Millis, Output, Revision, Start, Trigger};
@@ -19,6 +20,11 @@ impl CodePipeline {
     pub async fn names(&self, account: &str, region: &str) -> Result<Vec<String>, Error> {
         let rows = self.desk.store.all::<Pipeline>(Key::new(account, region)).await?;
         Ok(rows.into_iter().map(|row| row.key.last()).collect())
+    }
+
+    /// Woken when a job is there to be polled for. For one waiter.
+    pub fn opened(&self) -> Arc<Notify> {
+        self.desk.openings.wake()
     }
 
     /// Gives a pipeline so many executions that succeeded, evenly from `from` until now. What is under way succeeds

@@ -16,6 +16,7 @@ use crate::actions::lambda::Functions;
 use crate::engine::{self, Event, Kind, Millis, State};
 use crate::error::Error;
 use crate::hub::Hub;
+use crate::jobs::Openings;
 use crate::limits;
 use crate::projection;
 use crate::records::{Alarm, DEADLINE, Definition, Place, Saved};
@@ -33,6 +34,7 @@ pub struct Desk {
     pub(crate) functions: Functions,
     pub(crate) hub: Hub,
     pub(crate) runs: Runs,
+    pub(crate) openings: Openings,
     ops: OnceLock<Weak<Ops>>,
     owner: String,
     pipelines: Mutex<HashMap<Key, Arc<Turn<Option<Loaded>>>>>,
@@ -84,6 +86,7 @@ impl Desk {
             functions,
             hub: Hub::default(),
             runs: Runs::default(),
+            openings: Openings::default(),
             ops: OnceLock::new(),
             owner,
             pipelines: Mutex::default(),

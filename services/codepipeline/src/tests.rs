@@ -91,10 +91,11 @@ impl Bench {
         testkit::fault(self.call(operation, input).await)
     }
 
-    /// Calls until the answer passes, woken by commits.
+    /// Calls until the answer passes, woken by commits and by jobs.
     async fn until(&self, operation: &str, input: Value, pass: impl Fn(&Value) -> bool) -> Value {
         let tables = [Saved::TABLE, ExecutionRow::TABLE, ActionRow::TABLE, JobRow::TABLE];
         let wake = self.world.store.watch(&tables);
+        let opened = self.service.desk.openings.wake();
         let mut last = Value::Null;
         let watch = async {
             loop {
@@ -102,7 +103,10 @@ impl Bench {
                 if pass(&last) {
                     return;
                 }
-                wake.notified().await;
+                tokio::select! {
+                    () = wake.notified() => {}
+                    () = opened.notified() => {}
+                }
             }
         };
         if tokio::time::timeout(PATIENCE, watch).await.is_err() {

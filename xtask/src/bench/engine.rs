@@ -25,7 +25,13 @@ const OPERATIONS: [&str; 3] = ["GetPipelineState", "ListPipelineExecutions", "St
 /// In the order in which one depends on the other.
 pub fn measure(binary: &Path, bench: &Bench) -> Result<Vec<Table>, String> {
     let engine = built()?;
-    Ok(vec![alone(&engine)?, busy(&engine, bench)?, history(&engine, binary, bench)?, moto(binary, bench)?])
+    Ok(vec![
+        alone(&engine)?,
+        worked(&engine)?,
+        busy(&engine, bench)?,
+        history(&engine, binary, bench)?,
+        moto(binary, bench)?,
+    ])
 }
 
 /// The engine's own process, built where it is not there; static, so that it shares what the binary is built of.
@@ -46,19 +52,7 @@ fn number(value: &Value, name: &str) -> f64 {
 }
 
 fn alone(engine: &Path) -> Result<Table, String> {
-    let folder = super::server::Scratch::new("engine-alone")?;
-    let data = folder.path().join("data").display().to_string();
-    let seen = run(engine, &["latency", &data, &ALONE.to_string()], 300)?;
-    let disk = number(&seen, "fdatasync_p50");
-    let mut table = Table::new("One execution: a source and three actions that do nothing", "aim");
-    table.compare("StartPipelineExecution to Succeeded, p50", number(&seen, "p50"), 5.0 * disk + 5.0, "ms");
-    table.compare("StartPipelineExecution to Succeeded, p99", number(&seen, "p99"), 100.0, "ms");
-    table.ours("StartPipelineExecution answered, p50", number(&seen, "accepted_p50"), "ms");
-    table.ours("one fdatasync of 16 KB in the same folder, p50", disk, "ms");
-    table.ours("- p99", number(&seen, "fdatasync_p99"), "ms");
-    table.ours("processor time of an execution", number(&seen, "cpu_ms"), "ms");
-    table.compare("transactions of an execution", number(&seen, "commits"), 5.0, "");
-    table.ours("batches of an execution, cursors of consumers among them", number(&seen, "batches"), "");
+    let mut table = latency(engine, "a source and three actions that do nothing", &[], 5.0)?;
     table.note(format!(
         "{ALONE} executions, one after the other; 5 commits follow one another: one that starts it and one for the \
          end of each action, which starts the next; the aim is 5 fdatasyncs and 5 ms; an fdatasync was measured \
@@ -67,6 +61,39 @@ fn alone(engine: &Path) -> Result<Table, String> {
     table.note(
         "the engine in a process of its own with the real authorization, EventBridge and store; no HTTP",
     );
+    Ok(table)
+}
+
+fn worked(engine: &Path) -> Result<Table, String> {
+    let mut table = latency(engine, "a source and three custom actions", &["--worker"], 11.0)?;
+    table.note(format!(
+        "{ALONE} executions, one after the other; a job worker in the same process is woken by a job, polls, \
+         acknowledges and puts the success at once"
+    ));
+    table.note(
+        "11 commits follow one another: one that starts the execution, one for the end of the source, and three for \
+         each custom action: its job is offered by a poll, it is acknowledged, its result ends the action; the aim is \
+         11 fdatasyncs and 5 ms",
+    );
+    Ok(table)
+}
+
+/// One execution at a time, which takes so many commits, one after the other.
+fn latency(engine: &Path, what: &str, args: &[&str], commits: f64) -> Result<Table, String> {
+    let folder = super::server::Scratch::new("engine-alone")?;
+    let data = folder.path().join("data").display().to_string();
+    let seen = run(engine, &[&["latency", &data, &ALONE.to_string()], args].concat(), 300)?;
+    let disk = number(&seen, "fdatasync_p50");
+    let mut table = Table::new(format!("One execution: {what}"), "aim");
+    let aim = commits * disk + 5.0;
+    table.compare("StartPipelineExecution to Succeeded, p50", number(&seen, "p50"), aim, "ms");
+    table.compare("StartPipelineExecution to Succeeded, p99", number(&seen, "p99"), 100.0, "ms");
+    table.ours("StartPipelineExecution answered, p50", number(&seen, "accepted_p50"), "ms");
+    table.ours("one fdatasync of 16 KB in the same folder, p50", disk, "ms");
+    table.ours("- p99", number(&seen, "fdatasync_p99"), "ms");
+    table.ours("processor time of an execution", number(&seen, "cpu_ms"), "ms");
+    table.compare("transactions of an execution", number(&seen, "commits"), commits, "");
+    table.ours("batches of an execution, cursors of consumers among them", number(&seen, "batches"), "");
     Ok(table)
 }
 

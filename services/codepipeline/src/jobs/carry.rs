@@ -23,14 +23,21 @@ impl Action for Workers {
 
 async fn run(job: &Job) -> Result<Output, Failed> {
     let declared = &job.declared;
-    let at = type_key(job.account(), job.region(), &declared.action_type_id);
-    let found = job.desk.store.get::<TypeRow>(&at).await.map_err(unavailable)?;
+    let stored = type_key(job.account(), job.region(), &declared.action_type_id);
+    let found = job.desk.store.get::<TypeRow>(&stored).await.map_err(unavailable)?;
     let gone = || Failed::new("ConfigurationError", "The action's type is not stored any more");
     let kind = found.ok_or_else(gone)?.value;
     if let Executor::Function(arn) = kind.executor() {
         return lambda::invoke(job, arn, Some(&kind)).await;
     }
-    open(job, Some(&kind), Standing::Queued { from: job.desk.now().as_millisecond() }).await?;
+    let _open = match job.desk.store.get::<JobRow>(&at(job)).await.map_err(unavailable)? {
+        // A run before a restart was offered it.
+        Some(_) => None,
+        None => {
+            let queued = Standing::Queued { from: job.desk.now().as_millisecond() };
+            Some(job.desk.openings.open(at(job), made(job, Some(&kind), queued)?))
+        }
+    };
     let Some(limit) = kind.job_timeout() else { return std::future::pending().await };
     loop {
         match watch(job, limit).await? {
@@ -43,15 +50,15 @@ async fn run(job: &Job) -> Result<Output, Failed> {
     }
 }
 
-/// Makes the run's job as it is to stand at first, unless a run before a restart did.
-pub async fn open(job: &Job, kind: Option<&TypeRow>, standing: Standing) -> Result<(), Failed> {
+fn made(job: &Job, kind: Option<&TypeRow>, standing: Standing) -> Result<JobRow, Failed> {
     let place = &job.order.place;
-    let row = JobRow {
-        pipeline: place.name.clone(),
-        uid: place.uid.clone(),
-        standing,
-        work: Some(work(job, kind)?),
-    };
+    let work = Some(work(job, kind)?);
+    Ok(JobRow { pipeline: place.name.clone(), uid: place.uid.clone(), standing, work })
+}
+
+/// Stores the job of a function's run, as it is to stand at first, unless a run before a restart did.
+pub async fn open(job: &Job, kind: Option<&TypeRow>, standing: Standing) -> Result<(), Failed> {
+    let row = made(job, kind, standing)?;
     match job.desk.store.commit(Batch::new().create(&at(job), &row)).await {
         Err(error) if !error.is_conflict() => Err(unavailable(error)),
         _ => Ok(()),
@@ -138,7 +145,12 @@ pub async fn watch(job: &Job, limit: Millis) -> Result<Watch, Failed> {
 }
 
 async fn read(job: &Job) -> Result<JobRow, Failed> {
-    let found = job.desk.store.get::<JobRow>(&at(job)).await.map_err(unavailable)?;
+    // In this order: it is stored before it is no longer open.
+    let open = job.desk.openings.get(&at(job));
+    let found = match open {
+        Some(open) => Some(open),
+        None => job.desk.store.get::<JobRow>(&at(job)).await.map_err(unavailable)?,
+    };
     found.map(|row| row.value).ok_or_else(|| Failed::new("SystemUnavailable", "The action's job is gone"))
 }
 

@@ -3,6 +3,7 @@
 //! - [`types`]: action types that accounts made: custom ones, and those of partners.
 //! - [`row`]: a job as it is stored, and the states that it goes through.
 //! - [`carry`]: a run of such an action opens its job, and is ended by the job's result.
+//! - [`openings`]: jobs that nobody was offered yet.
 //! - [`data`]: what a worker is given, credentials for exactly the artifacts among it.
 //! - [`offers`]: polling and acknowledging. [`results`]: what workers answer.
 //!
@@ -10,6 +11,7 @@
 mod carry;
 mod data;
 mod offers;
+mod openings;
 mod results;
 mod row;
 mod templates;
@@ -18,6 +20,7 @@ mod types;
 pub use carry::{REVISION, WORKERS, Watch, begin, due, open, watch};
 pub use data::{partner_data, worker_data};
 pub use offers::{acknowledge, dispatch, find, offered, partner};
+pub use openings::Openings;
 pub use results::{Failure, Success, fail, succeed, withdraw};
 pub use row::{BY_PIPELINE, JobRow, Standing, ended, key};
 pub use templates::expand;

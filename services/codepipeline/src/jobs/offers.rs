@@ -1,15 +1,19 @@
 //! Polling and acknowledging. A poll answers at once; what it offers is kept for the poller until it acknowledges.
+//!
+//! Both are commits, so that a job takes three: it is offered, it is taken, it is done.
 use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
 use kernel::{Cx, ids};
 use store::{Batch, Key, Row};
 
+use super::openings::stored;
 use super::row::{BY_OFFER, offer};
 use super::types::CLIENT_TOKEN;
 use super::{Executor, JobRow, THIRD_PARTY, TypeRow, data, key, name, type_key};
 use crate::desk::Desk;
 use crate::error::Error;
+use crate::records::{Pipeline, Place};
 use crate::secrets;
 
 /// Jobs looked at in one read.
@@ -17,7 +21,12 @@ const PAGE: usize = 100;
 
 /// The job of this id in the caller's account.
 pub async fn find(desk: &Desk, cx: &Cx, id: &str) -> Result<Row<JobRow>, Error> {
-    let found = desk.store.get::<JobRow>(&key(cx.account(), &cx.region, id)).await?;
+    let at = key(cx.account(), &cx.region, id);
+    // In this order: it is stored before it is no longer open.
+    let found = match desk.openings.get(&at) {
+        Some(open) => Some(open),
+        None => desk.store.get::<JobRow>(&at).await?,
+    };
     found.ok_or_else(|| Error::JobNotFound(id.into()))
 }
 
@@ -49,6 +58,7 @@ pub async fn offered(
             None => break,
         }
     }
+    jobs.extend(desk.openings.on(&home, &index, most.saturating_sub(jobs.len())));
     // A deleted type has no more jobs than those of pipelines that go on.
     if kind.deleted && jobs.is_empty() {
         return Err(unknown());
@@ -87,11 +97,29 @@ fn asked<'a>(kind: &TypeRow, query: &'a BTreeMap<String, String>) -> Result<Opti
 pub async fn dispatch(desk: &Desk, row: &mut Row<JobRow>) -> Result<Option<String>, Error> {
     let nonce = ids::uuid(&*desk.entropy);
     row.value.dispatch(nonce.clone(), desk.now().as_millisecond());
-    match desk.store.commit(Batch::new().update(row)).await {
-        Ok(_) => Ok(Some(nonce)),
-        Err(error) if error.is_conflict() => Ok(None),
-        Err(error) => Err(error.into()),
+    let batch = match stored(row) {
+        true => Batch::new().update(row),
+        false => match pipeline(desk, row).await? {
+            Some(pipeline) => Batch::new().create(&row.key, &row.value).expect(&pipeline),
+            None => return Ok(None),
+        },
+    };
+    let offered = match desk.store.commit(batch).await {
+        Ok(_) => Some(nonce),
+        Err(error) if error.is_conflict() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if offered.is_some() || desk.store.get::<JobRow>(&row.key).await?.is_some() {
+        desk.openings.close(&row.key);
     }
+    Ok(offered)
+}
+
+/// The pipeline of a job, unless it was deleted: then nothing may be stored for it any more.
+async fn pipeline(desk: &Desk, row: &Row<JobRow>) -> Result<Option<Row<Pipeline>>, Error> {
+    let at = Place::row(&row.key.account(), &row.key.region(), &row.value.pipeline);
+    let found = desk.store.get::<Pipeline>(&at).await?;
+    Ok(found.filter(|found| found.value.uid == row.value.uid))
 }
 
 /// Takes a job; answers its status.
