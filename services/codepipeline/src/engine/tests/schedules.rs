@@ -289,8 +289,9 @@ impl Rig {
 
     /// Opens everything and lets everything succeed, until nothing moves.
     fn drain(&mut self, dice: &mut Dice) {
-        for stage in 0..self.model.plan().len() {
-            self.open(stage, STAGES[stage], "Inbound");
+        let stages = self.model.plan().len();
+        for (stage, name) in STAGES.iter().enumerate().take(stages) {
+            self.open(stage, name, "Inbound");
             self.model.settle();
         }
         while self.work(dice, 100) {
