@@ -145,12 +145,7 @@ pub async fn watch(job: &Job, limit: Millis) -> Result<Watch, Failed> {
 }
 
 async fn read(job: &Job) -> Result<JobRow, Failed> {
-    // In this order: it is stored before it is no longer open.
-    let open = job.desk.openings.get(&at(job));
-    let found = match open {
-        Some(open) => Some(open),
-        None => job.desk.store.get::<JobRow>(&at(job)).await.map_err(unavailable)?,
-    };
+    let found = super::openings::job(&job.desk, &at(job)).await.map_err(unavailable)?;
     found.map(|row| row.value).ok_or_else(|| Failed::new("SystemUnavailable", "The action's job is gone"))
 }
 

@@ -7,7 +7,7 @@ use api::codepipeline as cp;
 use kernel::{Cx, ids};
 use store::{Batch, Key, Row};
 
-use super::openings::stored;
+use super::openings::{self, stored};
 use super::row::{BY_OFFER, offer};
 use super::types::CLIENT_TOKEN;
 use super::{Executor, JobRow, THIRD_PARTY, TypeRow, data, key, name, type_key};
@@ -21,12 +21,7 @@ const PAGE: usize = 100;
 
 /// The job of this id in the caller's account.
 pub async fn find(desk: &Desk, cx: &Cx, id: &str) -> Result<Row<JobRow>, Error> {
-    let at = key(cx.account(), &cx.region, id);
-    // In this order: it is stored before it is no longer open.
-    let found = match desk.openings.get(&at) {
-        Some(open) => Some(open),
-        None => desk.store.get::<JobRow>(&at).await?,
-    };
+    let found = openings::job(desk, &key(cx.account(), &cx.region, id)).await?;
     found.ok_or_else(|| Error::JobNotFound(id.into()))
 }
 

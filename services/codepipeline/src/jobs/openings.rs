@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::JobRow;
 use super::row::offer;
+use crate::desk::Desk;
 
 /// Where a job is looked for: the account and Region, and what [`offer`] makes of its type and its queryable value.
 type Shelf = (Key, String);
@@ -70,6 +71,15 @@ fn home(key: &Key) -> Key {
 /// A row that the store does not have: [`stored`] tells.
 fn unstored((key, value): (Key, JobRow)) -> Row<JobRow> {
     Row { key, value, created: 0, version: 0 }
+}
+
+/// A job, stored or not yet.
+pub(super) async fn job(desk: &Desk, key: &Key) -> store::Result<Option<Row<JobRow>>> {
+    // In this order: it is stored before it is no longer open.
+    match desk.openings.get(key) {
+        Some(open) => Ok(Some(open)),
+        None => desk.store.get(key).await,
+    }
 }
 
 /// Whether the store has a row.
