@@ -3,7 +3,7 @@ use std::time::Duration;
 
 /// Batches that wait for the writer; further committers wait for a place.
 pub const QUEUE: usize = 1024;
-/// Batches in one transaction at most.
+/// Batches that wait, and patient ones beside them, that go into one transaction: so many of each at most.
 pub const GROUP: usize = 256;
 /// Statements that the writer keeps prepared: more than there are.
 pub const STATEMENTS: usize = 64;
