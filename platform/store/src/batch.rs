@@ -3,7 +3,7 @@ use kernel::Timestamp;
 use serde::Serialize;
 
 use crate::record::encode;
-use crate::{Error, Key, Lease, Record, Row, limits};
+use crate::{Claim, Error, Key, Lease, Record, Row, limits};
 
 /// Everything that one commit does, or none of it. Built by chaining; [`crate::Store::commit`] applies it.
 ///
@@ -161,6 +161,13 @@ impl Batch {
         self
     }
 
+    /// Takes a lease, before what the batch does under it. Conflicts when somebody was faster.
+    pub fn claim(mut self, claim: &Claim) -> Self {
+        let Lease { kind, key, owner, epoch, until } = claim.lease.clone();
+        self.push(Op::Lease { kind, key, was: claim.was, owner, epoch, until });
+        self
+    }
+
     /// Writes a row, new or not.
     pub fn put<R: Record>(mut self, key: &Key, record: &R) -> Self {
         if let Some(body) = self.encoded(R::TABLE, key, record) {
@@ -254,12 +261,6 @@ impl Batch {
     /// Messages that every consumer of the topic has passed are removed.
     pub fn advance(mut self, topic: &'static str, consumer: &'static str, from: u64, to: u64) -> Self {
         self.push(Op::Advance { topic, consumer, from, to });
-        self
-    }
-
-    pub(crate) fn lease(mut self, lease: &Lease, was: u64) -> Self {
-        let Lease { kind, key, owner, epoch, until } = lease.clone();
-        self.push(Op::Lease { kind, key, was, owner, epoch, until });
         self
     }
 

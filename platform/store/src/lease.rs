@@ -2,10 +2,10 @@
 use kernel::Timestamp;
 
 use crate::apply::unsigned;
-use crate::{Batch, Key, Result, Store, sql};
+use crate::{Key, Result, Store, sql};
 
 /// A lease that is held. A later holder has a greater epoch, so that what an earlier one still sends is refused:
-/// [`Batch::append`] and [`Batch::fence`] compare epochs, not clocks.
+/// [`crate::Batch::append`] and [`crate::Batch::fence`] compare epochs, not clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// What is leased: a stream's [`crate::Record::TABLE`], or a name of one's own.
@@ -20,16 +20,26 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// A lease that may be taken: it is held once [`crate::Batch::claim`] of it is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The lease as it will be.
+    pub lease: Lease,
+    /// The epoch that it had: it must not have changed hands meanwhile. 0: nobody ever held it.
+    pub(crate) was: u64,
+}
+
 impl Store {
-    /// Takes or renews a lease until `until`. None while another holds it. Renewing keeps the epoch.
-    pub async fn lease(
+    /// A claim to take or renew a lease until `until`. None while another holds it. Renewing keeps the epoch. It is
+    /// committed together with the first thing done under the lease, so that taking one over costs no commit.
+    pub async fn claim(
         &self,
         kind: &'static str,
         key: &Key,
         owner: &str,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Lease>> {
+    ) -> Result<Option<Claim>> {
         let query = sqlx::query_as(sql::LEASE).bind(kind).bind(&key.0);
         let found: Option<(String, i64, i64)> = query.fetch_optional(self.reader()?).await?;
         let (was, epoch) = match found {
@@ -39,11 +49,6 @@ impl Store {
             Some((_, epoch, _)) => (unsigned(epoch), unsigned(epoch) + 1),
         };
         let lease = Lease { kind, key: key.clone(), owner: owner.to_owned(), epoch, until };
-        match self.commit(Batch::new().lease(&lease, was)).await {
-            Ok(_) => Ok(Some(lease)),
-            // Somebody was faster.
-            Err(error) if error.is_conflict() => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(Some(Claim { lease, was }))
     }
 }

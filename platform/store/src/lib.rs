@@ -12,6 +12,7 @@
 
 mod apply;
 mod batch;
+mod checkpoint;
 mod error;
 mod event;
 mod key;
@@ -36,7 +37,7 @@ pub use batch::{Batch, Committed};
 pub use error::{Error, Result};
 pub use event::{EVENTS, Event};
 pub use key::{Key, Part, Prefix};
-pub use lease::Lease;
+pub use lease::{Claim, Lease};
 pub use outbox::Message;
 pub use page::{BadToken, PageToken};
 pub use record::{Record, Row};

@@ -9,8 +9,12 @@ pub const GROUP: usize = 256;
 pub const STATEMENTS: usize = 64;
 /// Pages that the writer keeps in memory, in KiB: a group of the greatest batches that are ordinary fits.
 pub const CACHE: i64 = 16 << 10;
-/// Pages of 4 KiB in the write-ahead log after which they are carried over to the database.
-pub const CHECKPOINT: i64 = 4000;
+/// Further pages of 4 KiB in the write-ahead log after which it is carried over to the database.
+pub const CHECKPOINT: u32 = 1000;
+/// Pages in the log after which it is to begin anew.
+pub const LOG: u32 = 4000;
+/// Pages in the log after which commits wait until it was carried over.
+pub const LOG_MOST: u32 = 32_000;
 /// How long a connection waits for another's lock.
 pub const BUSY: Duration = Duration::from_secs(10);
 /// How long a patient batch waits for another to share the commit with.

@@ -6,6 +6,8 @@ pub const ROLLBACK: &str = "ROLLBACK";
 pub const SAVEPOINT: &str = "SAVEPOINT batch";
 pub const UNDO: &str = "ROLLBACK TO batch";
 pub const RELEASE: &str = "RELEASE batch";
+/// Waits for nobody.
+pub const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 pub const SEQUENCE: &str = "SELECT value FROM sequence WHERE one = 1";
 pub const SET_SEQUENCE: &str = "UPDATE sequence SET value = ?1 WHERE one = 1";

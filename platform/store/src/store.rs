@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
+use crate::checkpoint::Checkpoints;
 use crate::wake::Wakes;
 use crate::writer::{Ask, Counters, Fuse, Patient, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
@@ -67,13 +68,15 @@ impl Store {
         let base = SqliteConnectOptions::new().filename(&file).busy_timeout(limits::BUSY);
         let fresh = base.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
         migrate(fresh.connect().await.map_err(failed)?).await?;
-        let db = writing(&file).map_err(|e| Error::Folder { path: file.clone(), reason: e.to_string() })?;
+        let failed = |reason: String| Error::Folder { path: file.clone(), reason };
+        let db = writing(&file).map_err(|e| failed(e.to_string()))?;
+        let checkpoints = Checkpoints::start(&file).map_err(|e| failed(e.to_string()))?;
         let sequence: i64 = db.query_row(sql::SEQUENCE, [], |row| row.get(0))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(limits::READERS)
             .connect_with(base.read_only(true))
             .await
-            .map_err(failed)?;
+            .map_err(|e| failed(e.to_string()))?;
 
         let (sender, asks) = mpsc::channel(limits::QUEUE);
         let (wakes, patient) = (Arc::new(Wakes::default()), Arc::<Patient>::default());
@@ -87,6 +90,7 @@ impl Store {
             fuse: fuse.clone(),
             counts: counts.clone(),
             sequence: unsigned(sequence),
+            checkpoints,
             lock,
         };
         std::thread::Builder::new()
@@ -216,7 +220,7 @@ fn writing(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
     db.pragma_update(None, "temp_store", "MEMORY")?;
     // Negative: kibibytes. What does not fit is written before the commit, and again in it.
     db.pragma_update(None, "cache_size", -limits::CACHE)?;
-    db.pragma_update(None, "wal_autocheckpoint", limits::CHECKPOINT)?;
+    Checkpoints::replace(&db);
     db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
     Ok(db)
 }

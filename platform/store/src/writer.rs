@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{apply, signed, unsigned};
+use crate::checkpoint::Checkpoints;
 use crate::wake::Wakes;
 use crate::{Batch, Committed, Error, Result, limits, sql};
 
@@ -64,6 +65,7 @@ pub(crate) struct Writer {
     pub fuse: Fuse,
     pub counts: Arc<Counters>,
     pub sequence: u64,
+    pub checkpoints: Checkpoints,
     /// Held for as long as the writer may write.
     pub lock: File,
 }
@@ -88,9 +90,11 @@ impl Writer {
             while !group.is_empty() {
                 let rest = group.split_off(self.room().min(group.len()));
                 self.commit(std::mem::replace(&mut group, rest));
+                self.checkpoints.committed(&self.db);
             }
         }
-        let Self { db, lock, .. } = self;
+        let Self { db, checkpoints, lock, .. } = self;
+        checkpoints.stop();
         if let Err((_, error)) = db.close() {
             tracing::warn!(%error, "the database did not close cleanly");
         }

@@ -49,7 +49,7 @@ impl CodePipeline {
         let mut at = from;
         for begun in (0..executions).step_by(TOGETHER as usize) {
             let mut rows = Rows::new(&place, &*desk.entropy);
-            let (mut events, first) = (Vec::new(), loaded.saved.seq);
+            let mut events = Vec::new();
             for number in begun..executions.min(begun + TOGETHER) {
                 if number > 0 {
                     let (id, variables) = (ids::uuid(&*desk.entropy), Default::default());
@@ -63,9 +63,7 @@ impl CodePipeline {
                 }
                 at += step;
             }
-            loaded.saved.seq += events.len() as u64;
-            let batch = Batch::new().append(&place.key(), first, loaded.epoch, &events);
-            desk.store.commit(rows.rows(batch.put(&place.key(), &loaded.saved))).await?;
+            desk.store.commit(rows.rows(loaded.append(&place, &events, Batch::new()))).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use api::codepipeline as cp;
 use kernel::{Clock, Entropy, Ops, Timestamp, ids};
-use store::{Batch, Key, Sealer, Store};
+use store::{Batch, Claim, Key, Lease, Sealer, Store};
 use tokio::sync::Mutex as Turn;
 
 use crate::Deps;
@@ -45,8 +45,10 @@ pub struct Desk {
 pub struct Loaded {
     /// The engine's state, and the number of the last event in it.
     pub saved: Saved,
-    /// Of the stream's lease.
-    pub(crate) epoch: u64,
+    /// The stream's lease.
+    lease: Lease,
+    /// It is taken with the next commit.
+    claim: Option<Claim>,
     /// When the timer fires that is set; the distant past when that is not known. One that fires too early does no
     /// harm, so that it is not moved by every action that starts.
     timer: Option<Millis>,
@@ -168,9 +170,7 @@ impl Desk {
         if events.is_empty() {
             return batch;
         }
-        let batch = batch.append(&place.key(), loaded.saved.seq, loaded.epoch, &events);
-        loaded.saved.seq += events.len() as u64;
-        shown.into_batch(batch.put(&place.key(), &loaded.saved))
+        shown.into_batch(loaded.append(place, &events, batch))
     }
 
     /// Starts what is outstanding of a pipeline: after a restart.
@@ -209,8 +209,8 @@ impl Desk {
         let key = place.key();
         // One process holds the folder: the lease has to raise the epoch, not to keep others away for a time.
         let now = self.now();
-        let lease = self.store.lease(<Event as store::Record>::TABLE, &key, &self.owner, now, now).await;
-        let lease = lease?.ok_or(Error::ConcurrentModification)?;
+        let claim = self.store.claim(<Event as store::Record>::TABLE, &key, &self.owner, now, now).await;
+        let claim = claim?.ok_or(Error::ConcurrentModification)?;
         let saved = self.store.get::<Saved>(&key).await?;
         let saved = saved.map(|row| row.value).unwrap_or_default();
         let mut definitions = BTreeMap::new();
@@ -219,7 +219,8 @@ impl Desk {
                 definitions.insert(*version, Arc::new(row.value.declaration));
             }
         }
-        Ok(Loaded { saved, epoch: lease.epoch, timer: Some(Millis::MIN), definitions })
+        let (lease, claim) = (claim.lease.clone(), Some(claim));
+        Ok(Loaded { saved, lease, claim, timer: Some(Millis::MIN), definitions })
     }
 }
 
@@ -244,6 +245,14 @@ impl Loaded {
         engine::decide(state, now).into_iter().for_each(|event| fold(state, event));
         definitions.retain(|version, _| state.plans.contains_key(version));
         events
+    }
+
+    /// Writes the events behind those that are there, and the state that they add up to.
+    pub(crate) fn append(&mut self, place: &Place, events: &[Event], batch: Batch) -> Batch {
+        let (key, first) = (place.key(), self.saved.seq);
+        self.saved.seq += events.len() as u64;
+        let batch = self.claim.take().iter().fold(batch, |batch, claim| batch.claim(claim));
+        batch.append(&key, first, self.lease.epoch, events).put(&key, &self.saved)
     }
 
     /// Sees to it that a timer fires at the deadline, or before.
