@@ -40,7 +40,7 @@ pub use key::{Key, Part, Prefix};
 pub use lease::{Claim, Lease};
 pub use outbox::Message;
 pub use page::{BadToken, PageToken};
-pub use record::{Record, Row};
+pub use record::{Record, Row, View};
 pub use remember::{Forget, Remembered};
 pub use seal::{SealError, Sealed, Sealer};
 pub use store::{Counts, Options, Store};

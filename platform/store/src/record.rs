@@ -28,6 +28,13 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
+/// A part of a record, read from the same rows: what it leaves out is passed over and not made, which is most of the
+/// time that a list of long records takes.
+pub trait View: DeserializeOwned {
+    /// The record, of whose current format the view has some fields.
+    type Of: Record;
+}
+
 /// A record as it was read.
 #[derive(Clone, Debug)]
 pub struct Row<R> {
@@ -52,6 +59,22 @@ pub(crate) fn encode(what: &str, value: &impl Serialize) -> Result<String> {
 
 /// A stored body as today's type.
 pub(crate) fn decode<R: Record>(key: &Key, format: u32, body: &str) -> Result<R> {
+    decode_as::<R, R>(key, format, body, Ok)
+}
+
+/// A stored body as a view of today's type.
+pub(crate) fn decode_view<V: View>(key: &Key, format: u32, body: &str) -> Result<V> {
+    let view =
+        |record| serde_json::to_value(record).and_then(serde_json::from_value).map_err(|e| e.to_string());
+    decode_as::<V::Of, V>(key, format, body, view)
+}
+
+fn decode_as<R: Record, V: DeserializeOwned>(
+    key: &Key,
+    format: u32,
+    body: &str,
+    migrated: impl FnOnce(R) -> std::result::Result<V, String>,
+) -> Result<V> {
     let unreadable = |reason: String| Error::Unreadable { kind: R::TABLE, key: format!("{key:?}"), reason };
     if format > R::VERSION {
         let reason = format!("version {format} is newer than this Longshore's {}", R::VERSION);
@@ -61,5 +84,5 @@ pub(crate) fn decode<R: Record>(key: &Key, format: u32, body: &str) -> Result<R>
         return serde_json::from_str(body).map_err(|e| unreadable(e.to_string()));
     }
     let body = serde_json::from_str(body).map_err(|e| unreadable(e.to_string()))?;
-    R::migrate(format, body).map_err(unreadable)
+    R::migrate(format, body).and_then(migrated).map_err(unreadable)
 }

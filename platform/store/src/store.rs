@@ -74,6 +74,8 @@ impl Store {
         let sequence: i64 = db.query_row(sql::SEQUENCE, [], |row| row.get(0))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(limits::READERS)
+            // A file does not go away as a server may; the question whether it is there costs as much as most reads.
+            .test_before_acquire(false)
             .connect_with(base.read_only(true))
             .await
             .map_err(|e| failed(e.to_string()))?;

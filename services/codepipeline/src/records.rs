@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use api::codepipeline as cp;
 use kernel::{Arn, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Key, Record};
+use store::{Key, Record, View};
 
 use crate::actions;
-use crate::engine::{ActionRun, Artifact, Event, Execution, FORMAT, State};
+use crate::engine::{
+    self, ActionRun, Artifact, Event, Execution, FORMAT, Millis, Mode, Revision, State, Status, Stop, Trigger,
+};
 
 /// Where a pipeline is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +156,71 @@ impl Record for ExecutionRow {
     const TABLE: &'static str = "codepipeline.execution";
     // Of a pipeline.
     const LISTED: &'static [usize] = &[3];
+}
+
+/// What [`ExecutionRow`] says of an execution in a list: not what its actions did, which is most of it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Listed {
+    /// The execution.
+    pub execution: ListedExecution,
+    /// See [`ExecutionRow::summary`].
+    pub summary: Option<String>,
+}
+
+impl View for Listed {
+    type Of = ExecutionRow;
+}
+
+/// Of [`Execution`], what lists show: the same fields.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ListedExecution {
+    pub id: String,
+    pub number: u64,
+    pub mode: Mode,
+    pub trigger: Trigger,
+    pub status: Status,
+    pub begun: Millis,
+    pub updated: Millis,
+    pub stop: Option<Stop>,
+    pub rollback: Option<ListedRollback>,
+    visits: Vec<ListedVisit>,
+}
+
+/// Of [`crate::engine::Rollback`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct ListedRollback {
+    /// The execution.
+    pub target: String,
+    given: BTreeMap<String, BTreeMap<String, ListedOutput>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ListedVisit {
+    actions: BTreeMap<String, ListedRun>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ListedRun {
+    output: ListedOutput,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ListedOutput {
+    revision: Option<Revision>,
+}
+
+impl ListedExecution {
+    /// AWS's name of its type.
+    pub fn kind(&self) -> &'static str {
+        engine::type_name(self.rollback.is_some())
+    }
+
+    /// What its source actions took, by their names: by themselves, or for the execution that it rolls back to.
+    pub fn revisions(&self) -> impl Iterator<Item = (&str, &Revision)> {
+        let given = self.rollback.iter().flat_map(|rollback| rollback.given.values().flatten());
+        let own = self.visits.iter().flat_map(|visit| &visit.actions).map(|(name, run)| (name, &run.output));
+        given.chain(own).filter_map(|(name, made)| Some((name.as_str(), made.revision.as_ref()?)))
+    }
 }
 
 /// An execution succeeded in a stage. Keyed as [`Place::succeeded`] and the execution's number.

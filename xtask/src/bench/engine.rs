@@ -19,8 +19,12 @@ const ALONE: u32 = 200;
 const BUSY: u32 = 100;
 /// Different requests that are asked in turns.
 const ASKED: u32 = 200;
-/// Operations whose latency is measured.
-const OPERATIONS: [&str; 3] = ["GetPipelineState", "ListPipelineExecutions", "StartPipelineExecution"];
+/// Operations whose latency is measured, beside an empty store. There a list has one execution: so has this page.
+const OPERATIONS: [(&str, &str); 3] = [
+    ("GetPipelineState", "{}"),
+    ("ListPipelineExecutions", r#"{"maxResults": 1}"#),
+    ("StartPipelineExecution", "{}"),
+];
 
 /// In the order in which one depends on the other.
 pub fn measure(binary: &Path, bench: &Bench) -> Result<Vec<Table>, String> {
@@ -139,14 +143,17 @@ fn history(engine: &Path, binary: &Path, bench: &Bench) -> Result<Table, String>
     let mut table = Table::new(title, "an empty store");
     let own = full.pids().first().copied().ok_or("no control plane runs")?;
     let fresh = pss(own)?;
-    for operation in OPERATIONS {
-        let (ours, theirs) = (
-            ask(&full, operation, pipelines.min(ASKED), 1, bench.seconds)?,
-            ask(&empty, operation, 1, 1, bench.seconds)?,
-        );
+    let asked = pipelines.min(ASKED);
+    let page = ask(&full, ("ListPipelineExecutions", "{}"), asked, 1, bench.seconds)?;
+    for question in OPERATIONS {
+        let ours = ask(&full, question, asked, 1, bench.seconds)?;
+        let theirs = ask(&empty, question, 1, 1, bench.seconds)?;
+        let (operation, _) = question;
         table.compare(&format!("{operation}, p50"), ours.p50, theirs.p50, "ms");
         table.compare(&format!("{operation}, p99 (aim: 10 ms, ratio 2)"), ours.p99, theirs.p99, "ms");
     }
+    table.ours("ListPipelineExecutions, pages of 100, p50", page.p50, "ms");
+    table.ours("- p99 (aim: 10 ms)", page.p99, "ms");
     let beside = empty.pids().first().copied().ok_or("no control plane runs")?;
     table.compare("PSS of the control plane (aim: 150 MB)", pss(own)?, pss(beside)?, "MB");
     table.ours("- after its start", fresh, "MB");
@@ -174,11 +181,11 @@ fn moto(binary: &Path, bench: &Bench) -> Result<Table, String> {
     let environment = server.environment_at(&url);
     python(&environment, &["setup", "50"], 300)?;
     // moto serves no GetPipelineState: its read of a pipeline is the nearest.
-    let script = python(&environment, &["sign", "GetPipeline", "50"], 60)?;
+    let script = python(&environment, &["sign", "GetPipeline", "50", "{}"], 60)?;
     let file = server.scratch().join("moto.lua");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds.min(3) {
-        ours.push(ask(&server, "GetPipelineState", 50, 16, bench.seconds)?.requests);
+        ours.push(ask(&server, ("GetPipelineState", "{}"), 50, 16, bench.seconds)?.requests);
         theirs.push(wrk(listen.port(), &file, &script, 16, bench.seconds)?.requests);
     }
     drop(other);
@@ -199,12 +206,12 @@ fn python(environment: &[(String, String)], args: &[&str], seconds: u32) -> Resu
 
 fn ask(
     server: &Server,
-    operation: &str,
+    (operation, more): (&str, &str),
     pipelines: u32,
     connections: u32,
     seconds: u32,
 ) -> Result<Seen, String> {
-    let script = client(server, &["sign", operation, &pipelines.to_string()], 60)?;
+    let script = client(server, &["sign", operation, &pipelines.to_string(), more], 60)?;
     wrk(server.listen.port(), &server.scratch().join("requests.lua"), &script, connections, seconds)
 }
 

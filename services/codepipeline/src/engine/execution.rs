@@ -143,6 +143,11 @@ pub enum StageStatus {
     Skipped,
 }
 
+/// AWS's name of the type of an execution.
+pub fn type_name(rolls_back: bool) -> &'static str {
+    if rolls_back { "ROLLBACK" } else { "STANDARD" }
+}
+
 impl Execution {
     /// Not ended.
     pub fn active(&self) -> bool {
@@ -156,7 +161,7 @@ impl Execution {
 
     /// AWS's name of its type.
     pub fn kind(&self) -> &'static str {
-        if self.rollback.is_some() { "ROLLBACK" } else { "STANDARD" }
+        type_name(self.rollback.is_some())
     }
 
     /// What the actions of a stage made for it: by themselves, or for the execution that it rolls back to.

@@ -31,7 +31,7 @@ mod tests;
 pub use approvals::Verdict;
 pub use conditions::{Condition, ConditionStatus, UNMET, request as pass};
 pub use event::{Event, Kind};
-pub use execution::{Execution, Override, Place, StageStatus, Status, Stop, Trigger, Visit};
+pub use execution::{Execution, Override, Place, StageStatus, Status, Stop, Trigger, Visit, type_name};
 pub use locks::waiting;
 pub use plan::{Consequence, Moment, Plan, PlanAction, PlanCondition, PlanRule, PlanStage, RetryMode, Work};
 pub use retry::request as retry;

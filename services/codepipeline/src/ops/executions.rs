@@ -7,9 +7,9 @@ use kernel::{Access, Cx, Fault, Handle};
 use super::{on, page, time};
 use crate::CodePipeline;
 use crate::desk::Ask;
-use crate::engine::{self, Execution, Override, Revision, State};
+use crate::engine::{self, Override, Revision, State};
 use crate::error::Error;
-use crate::records::{ExecutionRow, Place, Saved};
+use crate::records::{ExecutionRow, Listed, Place, Saved};
 use crate::start::{self, Wish};
 
 /// Executions on a page.
@@ -74,45 +74,38 @@ impl CodePipeline {
 }
 
 /// What there is to say of an execution's status: of one that waits, why; it changes without the execution.
-fn status_summary(row: &ExecutionRow, state: &State) -> Option<String> {
-    match state.execution(&row.execution.id) {
+fn status_summary(state: &State, id: &str, stored: Option<&String>) -> Option<String> {
+    match state.execution(id) {
         Some(execution) => engine::summary(state, execution),
-        None => row.summary.clone(),
+        None => stored.cloned(),
     }
 }
 
-/// Its source actions' revisions: (action, artifacts, revision).
-fn revisions(execution: &Execution) -> impl Iterator<Item = (&str, Vec<&String>, &Revision)> {
-    execution.outputs().filter_map(|(_, name, output)| {
-        Some((name, output.artifacts.keys().collect(), output.revision.as_ref()?))
-    })
-}
-
-fn trigger(execution: &Execution) -> cp::ExecutionTrigger {
-    let engine::Trigger { kind, detail } = execution.trigger.clone();
+fn trigger(of: &engine::Trigger) -> cp::ExecutionTrigger {
+    let engine::Trigger { kind, detail } = of.clone();
     cp::ExecutionTrigger { trigger_type: Some(kind), trigger_detail: Some(detail) }
 }
 
-fn rollback(execution: &Execution) -> Option<cp::PipelineRollbackMetadata> {
-    let target = execution.rollback.as_ref().map(|rollback| rollback.target.clone())?;
-    Some(cp::PipelineRollbackMetadata { rollback_target_pipeline_execution_id: Some(target) })
+fn rollback(target: Option<&String>) -> Option<cp::PipelineRollbackMetadata> {
+    target.map(|target| cp::PipelineRollbackMetadata {
+        rollback_target_pipeline_execution_id: Some(target.clone()),
+    })
 }
 
 fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecution {
     let execution = &row.execution;
-    let artifact = |(_, names, revision): (&str, Vec<&String>, &Revision)| {
-        names
-            .into_iter()
-            .map(|name| cp::ArtifactRevision {
-                name: Some(name.clone()),
-                revision_id: Some(revision.id.clone()),
-                revision_change_identifier: None,
-                revision_summary: revision.summary.clone(),
-                created: revision.created.and_then(time),
-                revision_url: revision.url.clone(),
-            })
-            .collect::<Vec<_>>()
+    let artifact = |(name, revision): (&String, &Revision)| cp::ArtifactRevision {
+        name: Some(name.clone()),
+        revision_id: Some(revision.id.clone()),
+        revision_change_identifier: None,
+        revision_summary: revision.summary.clone(),
+        created: revision.created.and_then(time),
+        revision_url: revision.url.clone(),
     };
+    let artifacts = execution.outputs().filter_map(|(_, _, output)| {
+        let revision = output.revision.as_ref()?;
+        Some(output.artifacts.keys().map(move |name| (name, revision)))
+    });
     let variable = |(name, value): (&String, &String)| cp::ResolvedPipelineVariable {
         name: Some(name.clone()),
         resolved_value: Some(value.clone()),
@@ -123,19 +116,19 @@ fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecut
         pipeline_version: Some(execution.version),
         pipeline_execution_id: Some(execution.id.clone()),
         status: Some(execution.status.name().into()),
-        status_summary: status_summary(row, state),
-        artifact_revisions: Some(revisions(execution).flat_map(artifact).collect()),
+        status_summary: status_summary(state, &execution.id, row.summary.as_ref()),
+        artifact_revisions: Some(artifacts.flatten().map(artifact).collect()),
         variables: Some(variables).filter(|variables| !variables.is_empty()),
-        trigger: Some(trigger(execution)),
+        trigger: Some(trigger(&execution.trigger)),
         execution_mode: Some(execution.mode.name().into()),
         execution_type: Some(execution.kind().into()),
-        rollback_metadata: rollback(execution),
+        rollback_metadata: rollback(execution.rollback.as_ref().map(|rollback| &rollback.target)),
     }
 }
 
-fn summary(row: &ExecutionRow, state: &State) -> cp::PipelineExecutionSummary {
+fn summary(row: &Listed, state: &State) -> cp::PipelineExecutionSummary {
     let execution = &row.execution;
-    let revision = |(action, _, revision): (&str, Vec<&String>, &Revision)| cp::SourceRevision {
+    let revision = |(action, revision): (&str, &Revision)| cp::SourceRevision {
         action_name: action.to_owned(),
         revision_id: Some(revision.id.clone()),
         revision_summary: revision.summary.clone(),
@@ -145,15 +138,15 @@ fn summary(row: &ExecutionRow, state: &State) -> cp::PipelineExecutionSummary {
     cp::PipelineExecutionSummary {
         pipeline_execution_id: Some(execution.id.clone()),
         status: Some(execution.status.name().into()),
-        status_summary: status_summary(row, state),
+        status_summary: status_summary(state, &execution.id, row.summary.as_ref()),
         start_time: time(execution.begun),
         last_update_time: time(execution.updated),
-        source_revisions: Some(revisions(execution).map(revision).collect()),
-        trigger: Some(trigger(execution)),
+        source_revisions: Some(execution.revisions().map(revision).collect()),
+        trigger: Some(trigger(&execution.trigger)),
         stop_trigger: stop.map(|stop| cp::StopExecutionTrigger { reason: stop.reason.clone() }),
         execution_mode: Some(execution.mode.name().into()),
         execution_type: Some(execution.kind().into()),
-        rollback_metadata: rollback(execution),
+        rollback_metadata: rollback(execution.rollback.as_ref().map(|rollback| &rollback.target)),
     }
 }
 

@@ -3,10 +3,10 @@ use store::PageToken;
 
 use crate::CodePipeline;
 use crate::error::Error;
-use crate::records::{ExecutionRow, Place, Succeeded};
+use crate::records::{Listed, Place, Succeeded};
 
 /// A page, newest first, and the token of the next.
-pub type Page = (Vec<ExecutionRow>, Option<String>);
+pub type Page = (Vec<Listed>, Option<String>);
 
 impl CodePipeline {
     /// All executions of a pipeline, or those of one version that succeeded in a stage.
@@ -22,7 +22,7 @@ impl CodePipeline {
         let mut rows = match succeeded {
             Some((version, stage)) => self.succeeded(place, version, stage, before, most + 1).await?,
             None => {
-                let rows = self.desk.store.list_newest::<ExecutionRow>(place.key(), before, most + 1).await?;
+                let rows = self.desk.store.view_newest::<Listed>(place.key(), before, most + 1).await?;
                 rows.into_iter().map(|row| (row.created, row.value)).collect()
             }
         };
@@ -40,14 +40,14 @@ impl CodePipeline {
         stage: &str,
         before: Option<u64>,
         most: usize,
-    ) -> Result<Vec<(u64, ExecutionRow)>, Error> {
+    ) -> Result<Vec<(u64, Listed)>, Error> {
         let stage = place.succeeded(version, stage);
         let before = before.map(|number| stage.clone().number(number));
         let marks = self.desk.store.list_back::<Succeeded>(&stage, before.as_ref(), most).await?;
         let mut rows = Vec::with_capacity(marks.len());
         for Succeeded { execution } in marks.into_iter().map(|mark| mark.value) {
             // One that is removed at this moment is not there any more.
-            if let Some(row) = self.desk.store.get::<ExecutionRow>(&place.execution(&execution)).await? {
+            if let Some(row) = self.desk.store.view::<Listed>(&place.execution(&execution)).await? {
                 rows.push((row.value.execution.number, row.value));
             }
         }

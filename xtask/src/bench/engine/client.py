@@ -49,7 +49,7 @@ def setup(count):
         list(pool.map(create, range(count)))
 
 
-def sign(operation, count):
+def sign(operation, count, more):
     """A script for wrk: requests of an operation for so many pipelines, signed now, repeated at random."""
     session = boto3.session.Session()
     credentials, client = session.get_credentials(), session.client("codepipeline")
@@ -57,7 +57,7 @@ def sign(operation, count):
     member = "pipelineName" if operation.startswith("List") else "name"
     requests = []
     for n in range(count):
-        body = json.dumps({member: f"p-{n}"})
+        body = json.dumps({member: f"p-{n}", **more})
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"CodePipeline_20150709.{operation}"}
         request = botocore.awsrequest.AWSRequest("POST", url + "/", data=body, headers=headers)
         botocore.auth.SigV4Auth(credentials, "codepipeline", region).add_auth(request)
@@ -68,6 +68,6 @@ def sign(operation, count):
 
 
 try:
-    {"setup": lambda: setup(int(sys.argv[2])), "sign": lambda: sign(sys.argv[2], int(sys.argv[3]))}[sys.argv[1]]()
+    {"setup": lambda: setup(int(sys.argv[2])), "sign": lambda: sign(sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]))}[sys.argv[1]]()
 except ClientError as error:
     sys.exit(f"{error}")
