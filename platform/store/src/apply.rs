@@ -102,18 +102,21 @@ fn perform(db: &Connection, op: &Op, sequence: &mut u64) -> Result<()> {
 
 fn put(db: &Connection, op: &Op, number: i64) -> Result<()> {
     let Op::Put { kind, key, format, body, index, listed } = op else { return Ok(()) };
-    let created: Option<i64> =
-        find(db, sql::PUT, params![kind, key.0, number, format, body], |row| row.get(0))?;
-    if let Some(index) = index {
-        run(db, sql::UNINDEX, params![kind, key.0])?;
-        for (name, value) in index {
-            run(db, sql::INDEX, params![kind, name, value, key.0])?;
-        }
-    }
-    // A row that was there keeps the number of its creation, and its places in lists.
-    if created == Some(number) {
+    let row = params![kind, key.0, number, format, body];
+    let new = db.prepare_cached(sql::UPDATE)?.execute(row)? == 0;
+    if new {
+        run(db, sql::INSERT, row)?;
+        // A row that was there keeps the number of its creation, and its places in lists.
         for parent in listed.iter().filter_map(|parts| key.head(*parts)) {
             run(db, sql::LIST_ADD, params![kind, parent, number])?;
+        }
+    }
+    if let Some(index) = index {
+        if !new {
+            run(db, sql::UNINDEX, params![kind, key.0])?;
+        }
+        for (name, value) in index {
+            run(db, sql::INDEX, params![kind, name, value, key.0])?;
         }
     }
     Ok(())

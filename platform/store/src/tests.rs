@@ -457,6 +457,19 @@ fn secrets_open_only_where_they_were_sealed() {
     assert!(Sealer::open(dir.path()).is_err(), "a key that others may read is refused");
 }
 
+/// However many rows of the kind have another value.
+#[tokio::test]
+async fn an_index_is_looked_up_and_not_scanned_for() {
+    let (dir, store) = fresh().await;
+    store.close().await;
+    let db = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {}", sql::FIND)).unwrap();
+    let steps = plan.query_map([""; 7], |row| row.get::<_, String>(3)).unwrap();
+    let steps: Vec<_> = steps.map(|step| step.unwrap()).collect();
+    assert!(steps[0].starts_with("SEARCH i USING PRIMARY KEY (kind=? AND name=? AND value=?"), "{steps:?}");
+    assert!(steps[1].starts_with("SEARCH r USING INDEX record_key (kind=? AND key=?"), "{steps:?}");
+}
+
 /// The commits never rest, and the log begins anew all the same: SQLite counts how often in its header.
 #[tokio::test]
 async fn the_log_is_carried_over_while_commits_go_on() {
