@@ -1,40 +1,30 @@
-//! The Docker engine inside a privileged build: the image's own `dockerd-entrypoint.sh` starts it and returns when it
-//! answers, as the file of that name does in AWS's images. Images without one start theirs in the buildspec.
-use std::io::{self, Read};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+//! The Docker engine inside a privileged build: the image's own `dockerd-entrypoint.sh` starts it, as the file of that
+//! name does in AWS's images, and the build goes on when it has returned. In AWS's images the engine answers then; in
+//! Longshore's its socket is there, and clients wait on it. Images without the file start theirs in the buildspec.
+use std::io::{self, PipeWriter};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-const ENTRYPOINT: &str = "/usr/local/bin/dockerd-entrypoint.sh";
+use super::shell::watch;
 
-/// An engine on its way up.
-pub struct Starting(Child);
+/// Where images have it.
+pub const ENTRYPOINT: &str = "/usr/local/bin/dockerd-entrypoint.sh";
 
-/// Begins to start it; none where the image has no such script.
-pub fn start(env: &[(String, String)]) -> io::Result<Option<Starting>> {
-    if !Path::new(ENTRYPOINT).is_file() {
-        return Ok(None);
+/// Runs the script, if there is one. What it and the engine's end say to standard error is part of the build's output; its
+/// own end is `engine STATUS` in the control pipe.
+pub fn start(
+    script: &Path,
+    env: &[(String, String)],
+    output: &PipeWriter,
+    control: PathBuf,
+) -> io::Result<bool> {
+    if !script.is_file() {
+        return Ok(false);
     }
-    let mut command = Command::new(ENTRYPOINT);
-    command.envs(env.iter().map(|(k, v)| (k, v)));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().map(|child| Some(Starting(child)))
-}
-
-impl Starting {
-    /// Until it answers.
-    ///
-    /// # Errors
-    /// A sentence with what the script said.
-    pub fn wait(mut self) -> Result<(), String> {
-        let status = self.0.wait().map_err(|e| format!("{ENTRYPOINT}: {e}"))?;
-        if status.success() {
-            return Ok(());
-        }
-        let mut said = String::new();
-        if let Some(stderr) = self.0.stderr.take() {
-            // A sentence of it is enough, whatever it wrote.
-            let _ = stderr.take(4096).read_to_string(&mut said);
-        }
-        Err(format!("the Docker daemon did not start ({status}): {}", said.trim().replace('\n', " | ")))
-    }
+    let mut command = Command::new(script);
+    command.envs(env.iter().map(|(k, v)| (k, v))).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output.try_clone()?);
+    watch(command.spawn()?, "engine".into(), control)?;
+    Ok(true)
 }

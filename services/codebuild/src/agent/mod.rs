@@ -5,7 +5,7 @@
 //! killed at any instant without the build noticing. Synchronous, without a runtime, and static like the
 //! rest of the binary: any Linux image can build, whatever its libc.
 mod artifacts;
-mod docker;
+pub mod docker;
 mod globs;
 mod init;
 pub mod journal;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use super::journal::{Context, Event, Status};
 use super::plan::{BuildspecAt, Plan};
 use super::runner::{Halt, Runner};
-use super::{artifacts, docker, limits, source, user};
+use super::{artifacts, limits, source, user};
 use crate::buildspec::{Buildspec, OnFailure, Phase, PhaseName, Version, parse, runtimes};
 
 /// How the agent's part ended.
@@ -187,7 +187,10 @@ fn end_phase(
 fn download(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<Buildspec, Context>, Halt> {
     let client = |message: String| Ok(Err(Context::new("CLIENT_ERROR", message)));
     let yaml = |message: String| Ok(Err(Context::new("YAML_FILE_ERROR", message)));
-    let engine = if plan.dockerd { docker::start(&plan.set)? } else { None };
+    let engine = match &plan.dockerd {
+        Some(script) => runner.start_engine(script, &plan.set)?,
+        None => false,
+    };
     if let Err(message) = sources(runner, plan, root)? {
         return client(message);
     }
@@ -200,9 +203,11 @@ fn download(runner: &mut Runner, plan: &Plan, root: &Path) -> Result<Result<Buil
         Err(error) => return yaml(error.to_string()),
     };
     prepare(runner, plan, &spec, root)?;
-    match engine.map_or(Ok(()), docker::Starting::wait) {
-        Ok(()) => Ok(Ok(spec)),
-        Err(message) => client(message),
+    match if engine { runner.engine_started()? } else { 0 } {
+        0 => Ok(Ok(spec)),
+        status => client(format!(
+            "the Docker daemon did not start (exit status {status}); the build's log has what it said"
+        )),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Plan`]; agent and control plane are one binary, so it only guards against mixing two.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A build as the agent runs it. Paths are the container's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub struct Plan {
     pub secrets: Vec<String>,
     /// When the build times out, milliseconds since the epoch.
     pub deadline_ms: i64,
-    /// Whether the image's Docker engine is started inside, if it has one.
-    pub dockerd: bool,
+    /// The script that starts a Docker engine inside, where the image has it: a privileged build's.
+    pub dockerd: Option<PathBuf>,
     /// The artifacts to pack.
     pub artifacts: Vec<Wanted>,
 }

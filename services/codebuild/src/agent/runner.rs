@@ -16,7 +16,7 @@ use super::journal::{Event, Journal};
 use super::output::Lines;
 use super::shell::{Shell, Start, State, quote, read_capped};
 use super::user::User;
-use super::{limits, now_ms, stamp};
+use super::{docker, limits, now_ms, stamp};
 use crate::buildspec::Shell as Kind;
 
 /// Why a build goes no further, whatever its buildspec says.
@@ -59,6 +59,8 @@ pub struct Runner {
     state: Option<State>,
     generations: u64,
     steps: u64,
+    /// How the script ended that starts the build's own Docker engine.
+    engine: Option<i32>,
 }
 
 impl Runner {
@@ -96,12 +98,31 @@ impl Runner {
             state: None,
             generations: 0,
             steps: 0,
+            engine: None,
         })
     }
 
     /// The pipe through which anybody asks for a stop: write `stop` and a newline.
     pub fn control_path(&self) -> PathBuf {
         self.dir.join("control")
+    }
+
+    /// Begins to start the build's own Docker engine; false where the image has no script for it.
+    pub fn start_engine(&self, script: &Path, env: &[(String, String)]) -> io::Result<bool> {
+        docker::start(script, env, &self.output_end, self.control_path())
+    }
+
+    /// Waits for the end of [`Runner::start_engine`]'s script and gives its exit status.
+    pub fn engine_started(&mut self) -> Result<i32, Halt> {
+        loop {
+            self.check()?;
+            self.pump(false)?;
+            if let Some(status) = self.engine {
+                self.pump(true)?;
+                return Ok(status);
+            }
+            self.sleep(self.deadline_ms)?;
+        }
     }
 
     /// Before the first command: which shell, and where it starts.
@@ -258,7 +279,7 @@ impl Runner {
                         return Ok(status);
                     }
                     Said::Stop => return Err(self.kill(Halt::Stopped)),
-                    Said::Done { .. } | Said::Exit { .. } => {}
+                    Said::Done { .. } | Said::Exit { .. } | Said::Engine { .. } => {}
                 }
             }
             if now_ms() >= self.deadline_ms {
@@ -350,7 +371,10 @@ impl Runner {
         let mut said = Vec::new();
         while let Some(end) = self.heard.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.heard.drain(..=end).collect();
-            said.extend(Said::parse(&String::from_utf8_lossy(&line)));
+            match Said::parse(&String::from_utf8_lossy(&line)) {
+                Some(Said::Engine { status }) => self.engine = Some(status),
+                other => said.extend(other),
+            }
         }
         self.heard.truncate(4096);
         Ok(said)
@@ -361,6 +385,7 @@ impl Runner {
 enum Said {
     Done { generation: u64, step: u64, status: i32 },
     Exit { generation: u64, status: i32 },
+    Engine { status: i32 },
     Stop,
 }
 
@@ -369,6 +394,7 @@ impl Said {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["stop"] => Some(Self::Stop),
+            ["engine", s] => Some(Self::Engine { status: s.parse().ok()? }),
             ["exit", g, s] => Some(Self::Exit { generation: g.parse().ok()?, status: s.parse().ok()? }),
             ["done", g, n, s] => Some(Self::Done {
                 generation: g.parse().ok()?,

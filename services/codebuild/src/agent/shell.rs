@@ -78,7 +78,7 @@ impl Shell {
         command.stdin(Stdio::piped()).stdout(start.output.try_clone()?).stderr(start.output.try_clone()?);
         let mut child = command.process_group(0).spawn()?;
         let (pid, stdin) = (child.id(), child.stdin.take());
-        watch(child, start.generation, start.dir.join("control"))?;
+        watch(child, format!("exit {}", start.generation), start.dir.join("control"))?;
         Ok(Self { generation: start.generation, pid, stdin, dir: own })
     }
 
@@ -164,12 +164,12 @@ fn driver(dir: &Path, own: &Path, restore: Option<&Path>, generation: u64) -> St
     )
 }
 
-fn watch(mut child: Child, generation: u64, control: PathBuf) -> io::Result<()> {
+pub fn watch(mut child: Child, word: String, control: PathBuf) -> io::Result<()> {
     let tell = move || {
         let code =
             child.wait().map_or(255, |s| s.code().or_else(|| s.signal().map(|n| 128 + n)).unwrap_or(255));
         if let Ok(mut pipe) = fs::OpenOptions::new().write(true).open(control) {
-            let _ = pipe.write_all(format!("exit {generation} {code}\n").as_bytes());
+            let _ = pipe.write_all(format!("{word} {code}\n").as_bytes());
         }
     };
     std::thread::Builder::new().name("shell".into()).spawn(tell).map(drop)

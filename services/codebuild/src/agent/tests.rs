@@ -1,6 +1,7 @@
 //! The agent for real: `/bin/sh` in temporary folders.
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ impl Build {
             variables: Vec::new(),
             secrets: Vec::new(),
             deadline_ms: super::now_ms() + 60_000,
-            dockerd: false,
+            dockerd: None,
             artifacts: Vec::new(),
         };
         Self { dir, plan }
@@ -354,6 +355,47 @@ fn sources_are_unpacked_and_artifacts_packed() {
     assert_eq!(names("a0.zip"), [".hidden", "app-7.jar", "link"]);
     assert_eq!(names("a1.zip"), ["app-7.jar", "c.txt"]);
     assert_eq!(names("a2.zip"), [".hidden", "app-7.jar", "deep/c.txt", "link@"]);
+}
+
+/// A privileged build with this script to start its engine.
+fn with_engine(build: Build, script: &str) -> Build {
+    build.with(|plan, dir| {
+        let path = dir.join("dockerd-entrypoint.sh");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        plan.set.push(("HERE".into(), dir.display().to_string()));
+        plan.dockerd = Some(path);
+    })
+}
+
+#[test]
+fn what_the_engine_says_is_in_the_log_even_after_its_start() {
+    let script = r#"
+echo "engine: starts" >&2
+{ until [ -e "$HERE/go" ]; do sleep 0.02; done; echo "engine: ended" >&2; touch "$HERE/told"; } &"#;
+    let commands = r#"
+  build:
+    commands:
+      - echo first; touch "$HERE/go"
+      - until [ -e "$HERE/told" ]; do sleep 0.02; done; echo last"#;
+    let left = with_engine(Build::new(&spec(commands)), script).run();
+    assert_eq!(left.phases(), GOOD);
+    assert_eq!(left.output(), ["engine: starts", "first", "engine: ended", "last"]);
+}
+
+#[test]
+fn an_engine_that_does_not_start_fails_the_build() {
+    let build = Build::new(&spec("  build: {commands: ['true']}"));
+    let left = with_engine(build, "echo 'no overlay' >&2; exit 3").run();
+    assert_eq!(left.phases(), ["DOWNLOAD_SOURCE FAILED", "= FAILED"]);
+    let message = "the Docker daemon did not start (exit status 3); the build's log has what it said";
+    assert_eq!(left.contexts(), [Context::new("CLIENT_ERROR", message)]);
+    assert_eq!(left.output(), ["no overlay"]);
+    // One that hangs does not outlast the build's time.
+    let build = Build::new(&spec("  build: {commands: ['true']}"));
+    let build = build.with(|plan, _| plan.deadline_ms = super::now_ms() + 300);
+    let left = with_engine(build, "exec sleep 5").run();
+    assert_eq!(left.phases(), ["DOWNLOAD_SOURCE TIMED_OUT", "= TIMED_OUT"]);
 }
 
 #[test]

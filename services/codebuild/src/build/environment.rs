@@ -6,6 +6,7 @@ use engine::Trust;
 use kernel::Timestamp;
 
 use super::volume::{IN, OUT};
+use crate::agent::docker::ENTRYPOINT;
 use crate::agent::plan::{BuildspecAt, Plan, Source, VERSION, Wanted};
 use crate::ops::validate::is_inline;
 use crate::records::{BuildRow, Pipeline};
@@ -35,7 +36,7 @@ pub fn plan(row: &BuildRow, region: &str, credentials: &str, trust: Option<&Trus
         variables: variables.map(|v| (v.name.clone(), v.value.clone())).collect(),
         secrets: Vec::new(),
         deadline_ms: row.run.deadline.as_millisecond(),
-        dockerd: environment.and_then(|e| e.privileged_mode).unwrap_or(false),
+        dockerd: environment.and_then(|e| e.privileged_mode).unwrap_or(false).then(|| ENTRYPOINT.into()),
         artifacts: wanted(project, row.run.pipeline.as_ref()),
     }
 }
