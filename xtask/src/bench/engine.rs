@@ -2,6 +2,7 @@
 //! an empty one; and moto's server, which people use to test against today.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,12 +20,27 @@ const ALONE: u32 = 200;
 const BUSY: u32 = 100;
 /// Different requests that are asked in turns.
 const ASKED: u32 = 200;
-/// Operations whose latency is measured, beside an empty store. There a list has one execution: so has this page.
-const OPERATIONS: [(&str, &str); 3] = [
-    ("GetPipelineState", "{}"),
-    ("ListPipelineExecutions", r#"{"maxResults": 1}"#),
-    ("StartPipelineExecution", "{}"),
+/// Between two requests that are not asked one right after the other: what an execution does beside what is measured has
+/// ended by then.
+const PACE: Duration = Duration::from_millis(50);
+const STATE: Question = Question { operation: "GetPipelineState", input: "{}", pace: Duration::ZERO };
+/// Operations whose latency is measured, beside a store without a past. There a list has one execution: so has this
+/// page. An execution that is started goes on beside what is measured.
+const OPERATIONS: [Question; 3] = [
+    STATE,
+    Question { operation: "ListPipelineExecutions", input: r#"{"maxResults": 1}"#, pace: Duration::ZERO },
+    Question { operation: "StartPipelineExecution", input: "{}", pace: PACE },
 ];
+/// And without anything beside it to compare with.
+const PAGE: Question = Question { operation: "ListPipelineExecutions", input: "{}", pace: Duration::ZERO };
+
+/// What is asked of pipelines: the name is added to the input.
+#[derive(Clone, Copy)]
+struct Question {
+    operation: &'static str,
+    input: &'static str,
+    pace: Duration,
+}
 
 /// In the order in which one depends on the other.
 pub fn measure(binary: &Path, bench: &Bench) -> Result<Vec<Table>, String> {
@@ -137,18 +153,18 @@ fn history(engine: &Path, binary: &Path, bench: &Bench) -> Result<Table, String>
     let past = run(engine, &["past", &data, &each.to_string()], 3000)?;
     full.start()?;
     let empty = Server::up(binary, "engine-empty")?;
-    client(&empty, &["setup", "1"], 120)?;
+    let asked = pipelines.min(ASKED);
+    client(&empty, &["setup", &asked.to_string()], 300)?;
 
     let title = format!("{pipelines} pipelines with {} past executions", each * pipelines);
-    let mut table = Table::new(title, "an empty store");
+    let mut table = Table::new(title, "without a past");
     let own = full.pids().first().copied().ok_or("no control plane runs")?;
     let fresh = pss(own)?;
-    let asked = pipelines.min(ASKED);
-    let page = ask(&full, ("ListPipelineExecutions", "{}"), asked, 1, bench.seconds)?;
+    let page = ask(&full, PAGE, asked, 1, bench.seconds)?;
     for question in OPERATIONS {
         let ours = ask(&full, question, asked, 1, bench.seconds)?;
-        let theirs = ask(&empty, question, 1, 1, bench.seconds)?;
-        let (operation, _) = question;
+        let theirs = ask(&empty, question, asked, 1, bench.seconds)?;
+        let operation = question.operation;
         table.compare(&format!("{operation}, p50"), ours.p50, theirs.p50, "ms");
         table.compare(&format!("{operation}, p99 (aim: 10 ms, ratio 2)"), ours.p99, theirs.p99, "ms");
     }
@@ -159,9 +175,15 @@ fn history(engine: &Path, binary: &Path, bench: &Bench) -> Result<Table, String>
     table.ours("- after its start", fresh, "MB");
     table.ours("state.db", number(&past, "bytes") / 1e6, "MB");
     table.note(format!("over HTTP, signed, one kept connection, {} s each", bench.seconds));
-    table.note(
-        "a started execution runs its source action beside what is measured, and waits for an approval",
-    );
+    table.note(format!(
+        "StartPipelineExecution {} ms after the last, for {} s: the execution runs its source action meanwhile, and \
+         waits for an approval",
+        PACE.as_millis(),
+        5 * bench.seconds
+    ));
+    table.note(format!(
+        "the store beside it has the {asked} pipelines that are asked for, each with one execution"
+    ));
     Ok(table)
 }
 
@@ -181,11 +203,11 @@ fn moto(binary: &Path, bench: &Bench) -> Result<Table, String> {
     let environment = server.environment_at(&url);
     python(&environment, &["setup", "50"], 300)?;
     // moto serves no GetPipelineState: its read of a pipeline is the nearest.
-    let script = python(&environment, &["sign", "GetPipeline", "50", "{}"], 60)?;
+    let script = python(&environment, &["sign", "GetPipeline", "50", "{}", "0"], 60)?;
     let file = server.scratch().join("moto.lua");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds.min(3) {
-        ours.push(ask(&server, ("GetPipelineState", "{}"), 50, 16, bench.seconds)?.requests);
+        ours.push(ask(&server, STATE, 50, 16, bench.seconds)?.requests);
         theirs.push(wrk(listen.port(), &file, &script, 16, bench.seconds)?.requests);
     }
     drop(other);
@@ -206,12 +228,16 @@ fn python(environment: &[(String, String)], args: &[&str], seconds: u32) -> Resu
 
 fn ask(
     server: &Server,
-    (operation, more): (&str, &str),
+    question: Question,
     pipelines: u32,
     connections: u32,
     seconds: u32,
 ) -> Result<Seen, String> {
-    let script = client(server, &["sign", operation, &pipelines.to_string(), more], 60)?;
+    let Question { operation, input, pace } = question;
+    // At a pace it takes longer until there are enough.
+    let seconds = if pace.is_zero() { seconds } else { 5 * seconds };
+    let (pipelines, pace) = (pipelines.to_string(), pace.as_millis().to_string());
+    let script = client(server, &["sign", operation, &pipelines, input, &pace], 60)?;
     wrk(server.listen.port(), &server.scratch().join("requests.lua"), &script, connections, seconds)
 }
 

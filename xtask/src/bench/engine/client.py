@@ -49,8 +49,9 @@ def setup(count):
         list(pool.map(create, range(count)))
 
 
-def sign(operation, count, more):
-    """A script for wrk: requests of an operation for so many pipelines, signed now, repeated at random."""
+def sign(operation, count, more, pace):
+    """A script for wrk: requests of an operation for so many pipelines, signed now, repeated at random; with a pace, so
+    many milliseconds lie between an answer and the next request."""
     session = boto3.session.Session()
     credentials, client = session.get_credentials(), session.client("codepipeline")
     url, region = client.meta.endpoint_url, client.meta.region_name
@@ -65,9 +66,11 @@ def sign(operation, count, more):
         requests.append(f"  wrk.format('POST', '/', {{ {fields} }}, {json.dumps(body)}),")
     print("local all\ninit = function() all = {\n" + "\n".join(requests) + "\n} end")
     print("request = function() return all[math.random(#all)] end")
+    if pace:
+        print(f"delay = function() return {pace} end")
 
 
 try:
-    {"setup": lambda: setup(int(sys.argv[2])), "sign": lambda: sign(sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]))}[sys.argv[1]]()
+    {"setup": lambda: setup(int(sys.argv[2])), "sign": lambda: sign(sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]), int(sys.argv[5]))}[sys.argv[1]]()
 except ClientError as error:
     sys.exit(f"{error}")
