@@ -22,7 +22,7 @@ const SCHEDULES: u64 = 100_000;
 const LOOKED_AT: u64 = 10;
 /// Of so many events, the process dies after one.
 const DEATHS: usize = 24;
-/// Of so many, one has as many executions as a pipeline may have.
+/// Of so many, one has about as many executions as a pipeline may have.
 const CROWDED: u64 = 1000;
 const THREADS: u64 = 2;
 
@@ -113,6 +113,11 @@ impl Rig {
             assert!(!(run.active() || run.busy()) || known(), "execution {number} is lost");
         }
         assert_eq!(self.rows.len(), self.model.runs.len(), "the engine started more");
+        for (stage, name) in STAGES.iter().enumerate() {
+            let shown = self.state.shown(name).map(|(execution, _)| execution.number);
+            let latest = self.model.latest.get(&stage).map(|run| *run as u64 + 1);
+            assert_eq!(shown, latest, "the last execution in {name}");
+        }
         for e in self.state.executions.iter().filter(|e| e.active()) {
             assert_ne!(why(&self.state, e), [], "no reason why it waits: {e:?}");
         }
@@ -198,6 +203,21 @@ impl Rig {
         self.ask(kind, allowed);
     }
 
+    /// About as many as may run at a time; they may find themselves in a pipeline of another mode.
+    fn crowd(&mut self, dice: &mut Dice) {
+        for _ in 0..limits::CONCURRENT_EXECUTIONS - 2 + dice.roll(4) {
+            self.start();
+            self.model.settle();
+        }
+        if dice.chance(75) {
+            let mode = dice.roll(3) as u8;
+            self.define(mode, stages(dice, mode));
+            self.model.settle();
+            self.start();
+            self.model.settle();
+        }
+    }
+
     fn define(&mut self, mode: u8, stages: Vec<model::Stage>) {
         let (version, of) = (self.state.version + 1, [Mode::Superseded, Mode::Queued, Mode::Parallel]);
         let kind = update::define(version, of[usize::from(mode)], plan(&stages));
@@ -220,14 +240,15 @@ impl Rig {
         self.ask(kind, true);
     }
 
-    /// Time passes: some, or until the engine asked to be woken, which must be for something.
+    /// Time passes: some, or until the engine asked to be woken. Then something happens, and never before.
     fn wait(&mut self, dice: &mut Dice) {
-        let deadline = self.state.deadline().filter(|_| dice.chance(50));
-        self.now = deadline.unwrap_or(self.now + 1 + dice.roll(model::TIMEOUT as usize) as i64);
+        let deadline = self.state.deadline();
+        let some = self.now + 1 + dice.roll(model::TIMEOUT as usize) as i64;
+        self.now = deadline.filter(|_| dice.chance(50)).unwrap_or(some);
         self.model.now = self.now;
-        let events = self.log.len();
+        let (events, due) = (self.log.len(), deadline.is_some_and(|deadline| deadline <= self.now));
         self.settle();
-        assert!(deadline.is_none() || self.log.len() > events, "woken for nothing at {}", self.now);
+        assert_eq!(self.log.len() > events, due, "asked to be woken at {deadline:?}; it is {}", self.now);
     }
 
     /// A result comes of a run that is over, which changes nothing.
@@ -324,10 +345,7 @@ fn run(number: u64, show: bool, next: &AtomicU64) -> (Seen, BTreeSet<&'static st
     rig.define(mode, stages(&mut dice, mode));
     rig.model.settle();
     if number % CROWDED == 1 {
-        for _ in 0..limits::CONCURRENT_EXECUTIONS - 2 {
-            rig.start();
-            rig.model.settle();
-        }
+        rig.crowd(&mut dice);
     }
     let steps = if dice.chance(10) { 40 } else { 12 };
     for step in 0..dice.roll(steps) {
