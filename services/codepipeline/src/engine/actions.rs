@@ -80,7 +80,7 @@ fn within(execution: &Execution, visit: &Visit, stage: &PlanStage) -> Option<Kin
 }
 
 fn failed(visit: &Visit) -> bool {
-    visit.actions.values().any(|run| matches!(run.status, ActionStatus::Failed | ActionStatus::Abandoned))
+    visit.actions.values().any(|run| run.status == ActionStatus::Failed)
 }
 
 /// The lowest order of which not every action has succeeded.

@@ -26,8 +26,6 @@ pub struct Execution {
     pub status: Status,
     /// Where it stands.
     pub place: Place,
-    /// When it came to where it stands, counted over the pipeline.
-    pub arrival: u64,
     /// When it started.
     pub begun: Millis,
     /// When it last changed.

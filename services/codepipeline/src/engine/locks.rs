@@ -14,7 +14,9 @@ pub(super) fn holder<'a>(state: &'a State, stage: &str) -> Option<&'a Execution>
     })
 }
 
-/// The executions that wait before a stage, in order of arrival.
+/// The executions that wait before a stage, in the order in which they came. That is the order in which they were
+/// started: they go through every stage one by one, and what has ended in a stage goes on only while nothing has entered
+/// it since.
 pub fn waiting<'a>(state: &'a State, stage: &str) -> Vec<&'a Execution> {
     let mut waiting: Vec<&Execution> = state
         .executions
@@ -23,7 +25,7 @@ pub fn waiting<'a>(state: &'a State, stage: &str) -> Vec<&'a Execution> {
         .filter(|e| state.stage_of(e).is_some_and(|s| s.name == stage))
         .collect();
     // A rollback goes first.
-    waiting.sort_by_key(|e| (e.rollback.is_none(), e.arrival));
+    waiting.sort_by_key(|e| e.rollback.is_none());
     waiting
 }
 
@@ -80,7 +82,6 @@ pub(super) fn enter(state: &mut State, id: &str, stage: &str, at: Millis) {
 
 /// A stage ended. An execution that is through with it stands before the next; any other stays, to be retried.
 pub(super) fn leave(state: &mut State, id: &str, stage: &str, status: StageStatus, at: Millis) {
-    let arrival = state.arrivals + 1;
     let stages =
         state.execution(id).and_then(|e| state.plans.get(&e.version)).map_or(0, |plan| plan.stages.len());
     let Some(execution) = state.execution_mut(id) else { return };
@@ -91,8 +92,6 @@ pub(super) fn leave(state: &mut State, id: &str, stage: &str, status: StageStatu
     if matches!(status, StageStatus::Succeeded | StageStatus::Skipped) {
         let last = index + 1 >= stages || execution.rollback.is_some();
         execution.place = if last { Place::Done } else { Place::Before(index + 1) };
-        execution.arrival = arrival;
-        state.arrivals = arrival;
     }
     if status == StageStatus::Succeeded {
         rollback::remember(state, id, stage);

@@ -50,7 +50,6 @@ pub(super) fn apply(
         return;
     }
     state.started += 1;
-    state.arrivals += 1;
     state.executions.push(Execution {
         id: id.into(),
         number: state.started,
@@ -61,7 +60,6 @@ pub(super) fn apply(
         overrides: overrides.to_vec(),
         status: Status::InProgress,
         place: Place::Before(0),
-        arrival: state.arrivals,
         begun: at,
         updated: at,
         stop: None,

@@ -42,8 +42,6 @@ pub struct State {
     pub executions: Vec<Execution>,
     /// Executions started so far.
     pub started: u64,
-    /// Arrivals at entries so far: the order of queues.
-    pub arrivals: u64,
 }
 
 /// The execution modes.

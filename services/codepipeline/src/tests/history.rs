@@ -223,7 +223,7 @@ async fn verify_finds_what_does_not_fit() {
     let row = &b.world.store.list::<ExecutionRow>(store::Key::all(), None, 1).await.unwrap()[0];
     let saved = &b.world.store.list::<Saved>(store::Key::all(), None, 1).await.unwrap()[0];
     let mut other = saved.value.clone();
-    other.state.arrivals += 1;
+    other.state.started += 1;
     let batch = Batch::new().put(&saved.key, &other).delete::<ExecutionRow>(&row.key);
     b.world.store.commit(batch).await.unwrap();
     let wrong = verify(&b.world.store).await.unwrap();
