@@ -24,6 +24,8 @@ const LOOKED_AT: u64 = 10;
 const DEATHS: usize = 24;
 /// Of so many, one has about as many executions as a pipeline may have.
 const CROWDED: u64 = 1000;
+/// Percent in which an execution has been through before, which stages can be rolled back to.
+const USED: usize = 25;
 const THREADS: u64 = 2;
 
 #[derive(Default)]
@@ -346,6 +348,10 @@ fn run(number: u64, show: bool, next: &AtomicU64) -> (Seen, BTreeSet<&'static st
     rig.model.settle();
     if number % CROWDED == 1 {
         rig.crowd(&mut dice);
+    } else if dice.chance(USED) {
+        rig.start();
+        rig.model.settle();
+        rig.drain(&mut dice);
     }
     let steps = if dice.chance(10) { 40 } else { 12 };
     for step in 0..dice.roll(steps) {
