@@ -133,11 +133,9 @@ impl Api {
     }
 
     fn enter(&self, door: &Door, head: &Parts, signed: Signed) -> Cx {
-        let mut cx = self.ops.enter(
-            signed.principal,
-            signed.region.unwrap_or_else(|| door.region.clone()),
-            door.request_id.clone(),
-        );
+        let region = signed.region.unwrap_or_else(|| door.region.clone());
+        self.auth.authority.used(&signed.access_key_id, &signed.service, &region);
+        let mut cx = self.ops.enter(signed.principal, region, door.request_id.clone());
         cx.base = door.base.clone();
         cx.source_ip = Some(door.peer.ip());
         cx.context.insert("aws:SecureTransport", door.base.starts_with("https://").to_string());
