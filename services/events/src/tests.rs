@@ -1,5 +1,7 @@
 mod endpoints;
 
+mod oauth;
+mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
