@@ -285,7 +285,7 @@ fn ran(state: &Value, condition: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_alarm_that_cannot_be_seen_decides_nothing() {
+async fn an_alarm_that_cannot_be_seen_is_an_error() {
     let b = Bench::new().await;
     b.fakes.memory().builds_end = Some("SUCCEEDED");
     b.alarm("OK").await;
@@ -333,7 +333,7 @@ async fn a_wait_from_a_variable_is_checked_when_it_is_known() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_stays_outlasts_no_timeout() {
+async fn a_rule_whose_time_is_over_while_nobody_serves_has_timed_out() {
     let b = Bench::new().await;
     b.alarm("ALARM").await;
     let mut alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors", "WaitTime": "5"}));
