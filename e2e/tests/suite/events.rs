@@ -202,3 +202,46 @@ fn an_endpoint_is_told_of_executions_across_outages_and_kills() {
     let first = delivery(&told[0]);
     assert!(!first.is_empty() && told.iter().all(|sent| delivery(sent) == first), "{told:?}");
 }
+
+#[test]
+fn a_rule_builds_a_project_as_its_role_may() {
+    let server = Server::start();
+    let client = server.client();
+    client.aws("logs create-log-group --log-group-name dead");
+    let project = json!({
+        "name": "told", "serviceRole": client.admin("build", "codebuild.amazonaws.com"),
+        "artifacts": {"type": "NO_ARTIFACTS"},
+        "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [\"test $GO = 7\"]}}"},
+        "environment": {"type": "LINUX_CONTAINER", "image": "longshore/test-base:1", "computeType": "BUILD_GENERAL1_SMALL"},
+    });
+    client.aws_args(&["codebuild", "create-project", "--cli-input-json", &project.to_string()]);
+    let pattern = json!({"source": ["test.told"]}).to_string();
+    client.aws_args(&["events", "put-rule", "--name", "builds", "--event-pattern", &pattern]);
+    let input = json!({"environmentVariablesOverride": [{"name": "GO", "value": "7", "type": "PLAINTEXT"}]});
+    let target = |name: &str, action: &str| {
+        json!({"Id": name, "Arn": "arn:aws:codebuild:us-east-1:000000000000:project/told",
+            "RoleArn": client.role(name, "events.amazonaws.com", &[action]),
+            "Input": input.to_string(), "DeadLetterConfig": {"Arn": GROUP}})
+    };
+    let targets = json!([target("may", "codebuild:StartBuild"), target("may-not", "codebuild:ListBuilds")]);
+    client.aws_args(&["events", "put-targets", "--rule", "builds", "--targets", &targets.to_string()]);
+    let event = json!([{"Source": "test.told", "DetailType": "Told", "Detail": "{}"}]).to_string();
+    client.aws_args(&["events", "put-events", "--entries", &event]);
+
+    let letter = eventually("the dead letter", || {
+        let found = client.aws("logs filter-log-events --log-group-name dead");
+        Some(found["events"][0]["message"].as_str()?.to_owned())
+    });
+    let denied = "assumed-role/may-not/";
+    assert!(letter.contains(denied) && letter.contains("codebuild:StartBuild"), "{letter}");
+    let ended = eventually("the build's end", || {
+        let ids = client.aws("codebuild list-builds-for-project --project-name told")["ids"].clone();
+        let id = ids[0].as_str()?.to_owned();
+        let build = client.aws(&format!("codebuild batch-get-builds --ids {id}"))["builds"][0].clone();
+        Some(build).filter(|build| build["buildComplete"] == true)
+    });
+    assert_eq!(ended["buildStatus"], "SUCCEEDED", "{ended}");
+    assert!(ended["initiator"].as_str().unwrap().starts_with("may/"), "{ended}");
+    let ids = client.aws("codebuild list-builds-for-project --project-name told")["ids"].clone();
+    assert_eq!(ids.as_array().unwrap().len(), 1, "the other role's is not there: {ids}");
+}

@@ -68,6 +68,22 @@ fn git_clones_and_pushes_with_the_credential_helper() {
         "git clone -q --depth 1 --branch v1 {url} three && test -f three/hello && git -C three fsck --strict"
     ));
     client.sh("cd two && git push -q origin main:next && git push -q origin --delete next");
+
+    // What the helper signs is a use of the key.
+    client.aws("iam create-user --user-name dev");
+    let policy = "arn:aws:iam::aws:policy/AWSCodeCommitReadOnly";
+    client.aws(&format!("iam attach-user-policy --user-name dev --policy-arn {policy}"));
+    let key = client.aws("iam create-access-key --user-name dev")["AccessKey"].clone();
+    let word = |name: &str| key[name].as_str().unwrap().to_owned();
+    let dev = client.with_key(&word("AccessKeyId"), &word("SecretAccessKey"), None);
+    dev.sh(&format!("git ls-remote -q {url}"));
+    let used = client.aws(&format!("iam get-access-key-last-used --access-key-id {}", word("AccessKeyId")));
+    let last = &used["AccessKeyLastUsed"];
+    assert_eq!(
+        (&last["ServiceName"], &last["Region"]),
+        (&"codecommit".into(), &"us-east-1".into()),
+        "{used}"
+    );
     assert_eq!(
         client.aws("codecommit list-branches --repository-name app")["branches"],
         serde_json::json!(["main"])

@@ -71,6 +71,10 @@ fn identity(client: &Client) -> String {
     assert_eq!(client.aws("iam list-role-policies --role-name tour")["PolicyNames"][0], "own");
     let version = client.aws(&format!("iam get-policy-version --policy-arn {arn} --version-id v1"));
     assert_eq!(version["PolicyVersion"]["Document"], document);
+    let keys = client.aws("iam list-access-keys");
+    let id = keys["AccessKeyMetadata"][0]["AccessKeyId"].as_str().unwrap();
+    let used = client.aws(&format!("iam get-access-key-last-used --access-key-id {id}"));
+    assert_eq!(used["AccessKeyLastUsed"]["ServiceName"], "iam");
     role["Arn"].as_str().unwrap().to_owned()
 }
 

@@ -186,6 +186,9 @@ impl Plane {
     pub async fn stop(&self) {
         self.codepipeline.stop();
         self.driver.stop().await;
+        if let Err(error) = self.iam.save_uses().await {
+            tracing::warn!(%error, "the last uses of access keys are not written");
+        }
         self.store.close().await;
     }
 

@@ -156,6 +156,9 @@ pub trait Authority: Send + Sync {
     ) -> Fut<'a, Result<Credentials, Fault>>;
     /// The key with this id; `token` is the session token sent with it. Errors: `InvalidClientTokenId`, `ExpiredToken`.
     fn key<'a>(&'a self, access_key_id: &'a str, token: Option<&'a str>) -> Fut<'a, Result<Key, Fault>>;
+    /// A key has proven a request, signed for a service (by signing name) and a region. Only remembered: it costs the
+    /// request next to nothing, and waits for nothing.
+    fn used(&self, access_key_id: &str, service: &str, region: &str);
     /// The user with these Git credentials (service-specific credentials of `codecommit.amazonaws.com`).
     fn git_user<'a>(&'a self, user_name: &'a str, password: &'a str) -> Fut<'a, Result<Principal, Fault>>;
     /// Durably lets a container fetch a role's credentials; answers the relative URI. Same id, same URI.

@@ -1,8 +1,9 @@
 //! What is not an operation: streaming HTTP with limits of its own (registry, git, S3, credentials, metadata).
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,6 +27,49 @@ pub fn plain(status: StatusCode, text: impl Into<String>) -> Response<Body> {
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+/// Why there is no whole body.
+#[derive(Debug, thiserror::Error)]
+pub enum Uncollected {
+    /// It broke off, or is not what was signed.
+    #[error("the body could not be read: {0}")]
+    Broken(String),
+    /// It is larger than it may be, in bytes.
+    #[error("the body exceeds {0} bytes")]
+    TooLarge(usize),
+    /// It came too slowly.
+    #[error("the body did not arrive within {} seconds", .0.as_secs())]
+    Slow(Duration),
+}
+
+impl Uncollected {
+    /// As HTTP says it.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// The whole of a body, of at most `limit` bytes, if it comes within a time: whoever is slower keeps a place from others.
+pub async fn collect(body: &mut Body, limit: usize, within: Duration) -> Result<Bytes, Uncollected> {
+    let gathered = tokio::time::timeout(within, gather(body, limit)).await;
+    gathered.unwrap_or(Err(Uncollected::Slow(within)))
+}
+
+async fn gather(body: &mut Body, limit: usize) -> Result<Bytes, Uncollected> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|e| Uncollected::Broken(e.to_string()))?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Uncollected::TooLarge(limit));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }
 
 /// Where a request came in.
@@ -85,5 +129,39 @@ impl Stream {
 impl From<Bytes> for Stream {
     fn from(bytes: Bytes) -> Self {
         Self::new(full(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// A body of these pieces; an empty one is where it breaks off.
+    fn pieces(all: &[&'static str]) -> Body {
+        let frame = |piece: &&'static str| match *piece {
+            "" => Err("broken".into()),
+            piece => Ok(Frame::data(Bytes::from_static(piece.as_bytes()))),
+        };
+        let frames: Vec<_> = all.iter().map(frame).collect();
+        BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter(frames)))
+    }
+
+    #[tokio::test]
+    async fn bodies_are_collected_within_bounds() {
+        let long = Duration::from_secs(60);
+        let collected = async |all: &[&'static str]| collect(&mut pieces(all), 4, long).await;
+        assert_eq!(collected(&["ab", "cd"]).await.unwrap(), "abcd");
+        assert_eq!(collected(&[]).await.unwrap(), "");
+        assert!(matches!(collected(&["ab", "cde"]).await, Err(Uncollected::TooLarge(4))));
+        assert!(matches!(collected(&["ab", ""]).await, Err(Uncollected::Broken(why)) if why == "broken"));
+        let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let mut never = BodyExt::boxed_unsync(StreamBody::new(never).map_err(|never| match never {}));
+        let slow = collect(&mut never, 4, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(slow.to_string(), "the body did not arrive within 0 seconds");
     }
 }

@@ -112,6 +112,8 @@ impl Authority for Witness {
         Box::pin(async { unknown("keys") })
     }
 
+    fn used(&self, _access_key_id: &str, _service: &str, _region: &str) {}
+
     fn git_user<'a>(&'a self, _user_name: &'a str, _password: &'a str) -> Fut<'a, Result<Principal, Fault>> {
         Box::pin(async { unknown("Git users") })
     }

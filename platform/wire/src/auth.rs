@@ -22,6 +22,10 @@ pub struct Auth {
 pub struct Signed {
     /// Whose key it is.
     pub principal: Principal,
+    /// The key's id.
+    pub access_key_id: String,
+    /// The service that it signed for, by its signing name.
+    pub service: String,
     /// The region it signed for, where its signature says one.
     pub region: Option<String>,
 }
@@ -62,8 +66,13 @@ impl Auth {
         let key = self.authority.key(&claim.access_key_id, claim.token.as_deref()).await;
         let key = key.map_err(|fault| Refusal::of_key(&fault).map_or(fault, refused))?;
         claim.verify(&view, &key.secret, self.clock.now()).map_err(refused)?;
-        // Version 2 names no region.
-        Ok(Some(Signed { principal: key.principal, region: None }))
+        // Version 2 names no region, and only S3 takes it.
+        Ok(Some(Signed {
+            principal: key.principal,
+            access_key_id: claim.access_key_id,
+            service: "s3".into(),
+            region: None,
+        }))
     }
 
     async fn prove(
@@ -79,7 +88,13 @@ impl Auth {
         let key = self.authority.key(&claim.access_key_id, claim.token.as_deref()).await;
         let key = key.map_err(|fault| Refusal::of_key(&fault).map_or(fault, refused))?;
         let verified = claim.verify(&view, &key.secret, expect, body, self.clock.now()).map_err(refused)?;
-        Ok(Some((Signed { principal: key.principal, region: Some(claim.scope.region) }, verified)))
+        let signed = Signed {
+            principal: key.principal,
+            access_key_id: claim.access_key_id,
+            service: claim.scope.service,
+            region: Some(claim.scope.region),
+        };
+        Ok(Some((signed, verified)))
     }
 }
 

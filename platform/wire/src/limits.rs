@@ -3,6 +3,8 @@ use std::time::Duration;
 
 /// Body of an operation, in bytes: the largest is a layer part of ECR, 20 MiB as base64, with room around it.
 pub const OPERATION_BODY: usize = 32 << 20;
+/// How long it may take to arrive.
+pub const OPERATION_TIME: Duration = Duration::from_secs(300);
 /// Request line and headers together, in bytes.
 pub const HEADERS: usize = 64 << 10;
 /// A client that has not sent its headers by then is cut off.

@@ -2,19 +2,19 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use http_body_util::BodyExt;
 use kernel::check;
+use kernel::face::Uncollected;
 use kernel::ops::not_served;
 use kernel::{Body, Cx, Door, Face, Fault, Ops, Wired};
 use tracing::Instrument;
 
 use crate::auth::{Auth, Signed};
-use crate::limits::OPERATION_BODY;
+use crate::limits::{OPERATION_BODY, OPERATION_TIME};
 use crate::protocol::{Speech, answer, refusal, validation_code};
 use crate::route::{Asked, Route, form, rest, route, rpc_cbor, speaker, target};
 
@@ -133,11 +133,9 @@ impl Api {
     }
 
     fn enter(&self, door: &Door, head: &Parts, signed: Signed) -> Cx {
-        let mut cx = self.ops.enter(
-            signed.principal,
-            signed.region.unwrap_or_else(|| door.region.clone()),
-            door.request_id.clone(),
-        );
+        let region = signed.region.unwrap_or_else(|| door.region.clone());
+        self.auth.authority.used(&signed.access_key_id, &signed.service, &region);
+        let mut cx = self.ops.enter(signed.principal, region, door.request_id.clone());
         cx.base = door.base.clone();
         cx.source_ip = Some(door.peer.ip());
         cx.context.insert("aws:SecureTransport", door.base.starts_with("https://").to_string());
@@ -159,17 +157,17 @@ fn refused(speech: Speech, fault: &Fault, request_id: &str) -> Response<Body> {
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, Fault> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|e| Fault::client("IncompleteBody", format!("The body could not be read: {e}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > OPERATION_BODY {
-            return Err(too_large());
+    let whole = kernel::face::collect(&mut body, OPERATION_BODY, OPERATION_TIME).await;
+    whole.map_err(|why| match why {
+        Uncollected::Broken(why) => {
+            Fault::client("IncompleteBody", format!("The body could not be read: {why}"))
         }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
+        Uncollected::TooLarge(_) => too_large(),
+        Uncollected::Slow(_) => {
+            let seconds = OPERATION_TIME.as_secs();
+            Fault::new("RequestTimeout", 408, format!("The body did not arrive within {seconds} seconds"))
+        }
+    })
 }
 
 fn too_large() -> Fault {

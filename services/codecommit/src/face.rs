@@ -122,6 +122,7 @@ impl GitFace {
         let key = key.map_err(worded)?;
         let proven = claim.verify(&key.secret, host, remote, region, self.service.clock.now());
         proven.map_err(|refusal| refusal.fault(Dialect::Query))?;
+        authority.used(&claim.access_key_id, "codecommit", region);
         Ok(key.principal)
     }
 

@@ -1,5 +1,6 @@
 //! A CGI program under a request: its input and its answer stream.
 use bytes::Bytes;
+use git_client::bounded;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use kernel::Body;
@@ -8,7 +9,6 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::git::bounded;
 use crate::limits;
 use crate::pipe::{self, Piece, StdError};
 
@@ -61,7 +61,7 @@ impl Backend {
         };
         let ((), (), complaint) = tokio::join!(feed, answer, bounded(stderr, limits::COMPLAINT));
         let status = self.child.wait().await;
-        if let Ok(Some(complaint)) = complaint
+        if let Ok((complaint, _)) = complaint
             && !complaint.is_empty()
         {
             tracing::debug!(complaint = %String::from_utf8_lossy(&complaint).trim(), "git http-backend");

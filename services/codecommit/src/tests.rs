@@ -59,6 +59,9 @@ impl Authority for Knows {
         }
         self.0.key(id, token)
     }
+    fn used(&self, id: &str, service: &str, region: &str) {
+        self.0.used(id, service, region);
+    }
     fn git_user<'a>(&'a self, name: &'a str, password: &'a str) -> Fut<'a, Result<Principal, Fault>> {
         if (name, password) == ("dev-at-0", "pass word") {
             return Box::pin(async { Ok(user()) });

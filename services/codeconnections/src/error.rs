@@ -41,6 +41,12 @@ pub enum Error {
     Fault(#[from] Fault),
 }
 
+impl From<git_client::Error> for Error {
+    fn from(error: git_client::Error) -> Self {
+        Self::Git(error.to_string())
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let code = match &error {

@@ -142,6 +142,12 @@ impl Bench {
         self.publish("aws.codebuild", "CodeBuild Build State Change", json!({"build-id": arn})).await;
     }
 
+    /// Ends a build of commands as CodeBuild would.
+    async fn commands_end(&self, status: &str) {
+        let id = self.fakes.end_commands(status);
+        self.publish("longshore.codebuild", "CodeBuild Build State Change", json!({"build-id": id})).await;
+    }
+
     async fn push(&self, commit: &str) {
         self.fakes.push(commit);
         let detail = json!({

@@ -5,6 +5,8 @@ use std::time::Duration;
 pub const LAYER: u64 = 52_000 << 20;
 /// Bytes of a manifest.
 pub const MANIFEST: usize = 4 << 20;
+/// How long one may take to arrive.
+pub const MANIFEST_TIME: Duration = Duration::from_secs(60);
 /// Layers of a manifest, and images of an index.
 pub const REFERENCES: usize = 4096;
 /// Least bytes of a part by the API, other than the last; also the part size that InitiateLayerUpload proposes.

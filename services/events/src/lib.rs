@@ -7,8 +7,10 @@
 
 mod deliver;
 pub mod error;
+mod form;
 mod input;
 pub mod limits;
+mod oauth;
 mod ops;
 pub mod pattern;
 pub mod records;
@@ -26,6 +28,9 @@ use store::{Sealer, Store};
 
 /// The service principal under which targets are called.
 pub const PRINCIPAL: &str = "events.amazonaws.com";
+
+/// How API destinations and authorization endpoints know the caller.
+const USER_AGENT: &str = "Amazon/EventBridge/ApiDestinations";
 
 /// What EventBridge stands on.
 pub struct Deps {
@@ -48,13 +53,14 @@ pub struct Events {
     outside: Outside,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    tokens: oauth::Tokens,
 }
 
 impl Events {
     /// The service over a state.
     pub fn new(deps: Deps) -> Arc<Self> {
         let Deps { store, sealer, outside, clock, entropy } = deps;
-        Arc::new(Self { store, sealer, outside, clock, entropy })
+        Arc::new(Self { store, sealer, outside, clock, entropy, tokens: oauth::Tokens::default() })
     }
 
     /// What it serves.
@@ -89,9 +95,10 @@ impl Events {
         ops.op::<ListTagsForResource, _>(self);
     }
 
-    /// Its background work: routing and delivery. Targets are called through `ops`.
+    /// Its background work: authorizing connections, routing and delivery. Targets are called through `ops`.
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
         vec![
+            Arc::new(oauth::Authorize(self.clone())),
             Arc::new(route::Route(self.clone())),
             Arc::new(deliver::Deliver { events: self.clone(), ops: ops.clone(), rates: Default::default() }),
         ]

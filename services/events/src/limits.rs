@@ -29,6 +29,16 @@ pub const DESTINATIONS: u64 = 3000;
 pub const RATE: i32 = 300;
 /// How long an API destination may take, as on AWS.
 pub const ENDPOINT_CALL: Duration = Duration::from_secs(5);
+/// Connections whose tokens are kept.
+pub const TOKENS: usize = 3000;
+/// Bytes of a token: what an HTTP header still carries everywhere is less.
+pub const TOKEN: usize = 16 * 1024;
+/// How long a token is used at most, and where its answer does not say for how long it is valid.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// So long before its end a token is used no more: a delivery takes time.
+pub const TOKEN_MARGIN: Duration = Duration::from_secs(30);
+/// Characters of the reason for a connection's state.
+pub const REASON: usize = 512;
 /// Deliveries under way at once.
 pub const BESIDE: usize = 16;
 /// Deliveries that one pass does.

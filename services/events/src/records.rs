@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Key, Record, Sealed};
 
+use crate::limits;
+
 /// A rule of the default bus, with its targets; key (account, region, name).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
@@ -96,7 +98,7 @@ pub struct Connection {
     pub id: String,
     /// Its description.
     pub description: Option<String>,
-    /// `BASIC` or `API_KEY`.
+    /// `BASIC`, `API_KEY` or `OAUTH_CLIENT_CREDENTIALS`.
     pub kind: String,
     /// The JSON form of [`shape::CreateConnectionAuthRequestParameters`], secrets and all; none once it is deauthorized.
     pub auth: Option<Sealed>,
@@ -104,8 +106,23 @@ pub struct Connection {
     pub created: Timestamp,
     /// When it was last changed.
     pub modified: Timestamp,
-    /// When its secrets were last given.
-    pub authorized: Timestamp,
+    /// When its secrets were last given, or an authorization endpoint last took them.
+    pub authorized: Option<Timestamp>,
+    /// What its authorization endpoint says, if it has one.
+    #[serde(default)]
+    pub standing: Standing,
+}
+
+/// How an authorization endpoint takes the secrets of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It gave a token, or there is none to ask.
+    #[default]
+    Authorized,
+    /// It was not asked yet.
+    Authorizing,
+    /// It gave none: why.
+    Refused(String),
 }
 
 impl Record for Connection {
@@ -118,9 +135,29 @@ impl Connection {
         Arn::new("events", region, account, format!("connection/{}/{}", self.name, self.id)).to_string()
     }
 
+    /// With new secrets: an authorization endpoint is still to be asked what they are worth.
+    pub fn given(self, now: Timestamp) -> Self {
+        match self.kind.as_str() {
+            "OAUTH_CLIENT_CREDENTIALS" => Self { standing: Standing::Authorizing, ..self },
+            _ => Self { standing: Standing::Authorized, authorized: Some(now), ..self },
+        }
+    }
+
     /// As the API names its state.
     pub fn state(&self) -> &'static str {
-        if self.auth.is_some() { "AUTHORIZED" } else { "DEAUTHORIZED" }
+        match (&self.auth, &self.standing) {
+            (None, _) | (_, Standing::Refused(_)) => "DEAUTHORIZED",
+            (_, Standing::Authorizing) => "AUTHORIZING",
+            (_, Standing::Authorized) => "AUTHORIZED",
+        }
+    }
+
+    /// Why it has this state, where there is something to say.
+    pub fn reason(&self) -> Option<String> {
+        match &self.standing {
+            Standing::Refused(why) => Some(why.chars().take(limits::REASON).collect()),
+            _ => None,
+        }
     }
 }
 

@@ -1,4 +1,7 @@
+mod builds;
 mod endpoints;
+mod oauth;
+mod server;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,6 +130,7 @@ impl Scene {
         let ops = world.serve(|ops| {
             events.register(ops);
             ops.op::<StartPipelineExecution, _>(&told);
+            ops.op::<api::codebuild::StartBuild, _>(&told);
             ops.op::<CreateLogStream, _>(&told);
             ops.op::<DescribeLogStreams, _>(&told);
             ops.op::<PutLogEvents, _>(&told);

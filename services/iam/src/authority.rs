@@ -64,6 +64,10 @@ impl Authority for Iam {
         })
     }
 
+    fn used(&self, access_key_id: &str, service: &str, region: &str) {
+        self.uses.note(access_key_id, service, region, self.now());
+    }
+
     fn git_user<'a>(&'a self, user_name: &'a str, password: &'a str) -> Fut<'a, Result<Principal, Fault>> {
         Box::pin(async move {
             let found =

@@ -16,6 +16,7 @@ mod root;
 mod session;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use error::Error;
 pub use root::RootKey;
 
 use directory::Directory;
+use uses::Uses;
 
 /// What IAM stands on.
 pub struct Deps {
@@ -48,13 +50,21 @@ pub struct Iam {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     directory: Directory,
+    uses: Uses,
 }
 
 impl Iam {
     /// The service. It is made before `Ops`, whose authority it is.
     pub fn new(deps: Deps) -> Arc<Self> {
         let Deps { store, sealer, clock, entropy } = deps;
-        Arc::new(Self { store, sealer, clock, entropy, directory: Directory::default() })
+        Arc::new(Self {
+            store,
+            sealer,
+            clock,
+            entropy,
+            directory: Directory::default(),
+            uses: Uses::default(),
+        })
     }
 
     /// Serves the operations of IAM and STS.
@@ -67,9 +77,12 @@ impl Iam {
         Arc::new(grants::Credentials(self.clone()))
     }
 
-    /// The background work: forgetting what another server has changed.
+    /// The background work: forgetting what another server has changed, and writing when keys were used.
     pub fn workers(self: &Arc<Self>) -> Vec<Arc<dyn Worker>> {
-        vec![Arc::new(Forget { iam: self.clone(), wake: self.store.watch(records::DECISIVE) })]
+        vec![
+            Arc::new(Forget { iam: self.clone(), wake: self.store.watch(records::DECISIVE) }),
+            Arc::new(uses::Save { iam: self.clone() }),
+        ]
     }
 
     fn now(&self) -> Timestamp {

@@ -16,6 +16,8 @@ pub const GROUPS_PER_USER: usize = 10;
 pub const VERSIONS: usize = 5;
 /// Access keys of a user.
 pub const KEYS: usize = 2;
+/// Bytes of a service's or region's name in the last use of a key; AWS's are shorter, what is longer is not noted.
+pub const USED_NAME: usize = 64;
 /// Service-specific credentials of a user for one service.
 pub const CREDENTIALS: usize = 2;
 /// Tags of a resource.

@@ -45,6 +45,7 @@ macro_rules! table {
     (@all $iam:ident $cx:ident $action:ident $input:ident) => {{ let _ = $input; Access::new($action, "*") }};
     (@user $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { $iam.on::<User>($cx, $action, &$input.$member).await? };
     (@own $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { $iam.on_user($cx, $action, $input.$member.as_deref()).await? };
+    (@key $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { $iam.on_key($cx, $action, &$input.$member).await? };
     (@group $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { $iam.on::<Group>($cx, $action, &$input.$member).await? };
     (@role $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { $iam.on::<Role>($cx, $action, &$input.$member).await? };
     (@arn $iam:ident $cx:ident $action:ident $input:ident $member:ident) => { Access::new($action, $input.$member.clone()) };
@@ -79,6 +80,7 @@ table! {
     ListAccessKeys list_access_keys own(user_name);
     UpdateAccessKey update_access_key own(user_name);
     DeleteAccessKey delete_access_key own(user_name);
+    GetAccessKeyLastUsed get_access_key_last_used key(access_key_id);
 
     CreateServiceSpecificCredential create_credential user(user_name);
     ListServiceSpecificCredentials list_credentials own(user_name);

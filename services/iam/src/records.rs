@@ -114,6 +114,17 @@ pub struct AccessKey {
     pub created: Timestamp,
 }
 
+/// The last use of an access key, under the key's own key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// When.
+    pub at: Timestamp,
+    /// The signing name of the service, as in `s3`.
+    pub service: String,
+    /// The region that was signed for.
+    pub region: String,
+}
+
 /// A user name and password for one service: Git credentials.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Credential {
@@ -173,6 +184,7 @@ record! {
     Role "iam.role";
     Policy "iam.policy";
     AccessKey "iam.key" by id;
+    KeyUse "iam.key-use";
     Credential "iam.credential" by service_user;
     Granted "iam.grant" by id uuid;
 }

@@ -55,10 +55,16 @@ def identity():
     key = iam.create_access_key(UserName="tourist")["AccessKey"]
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
     user = boto3.session.Session(**keys)
+    used = iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
+    assert used["AccessKeyLastUsed"] == {"ServiceName": "N/A", "Region": "N/A"}, used
     refused("AccessDenied", user.client("s3").list_buckets)
     refused("AccessDenied", user.client("iam").list_users)
     session = user.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="seen")["Credentials"]
     taken = boto3.session.Session(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+    used = iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
+    last = used["AccessKeyLastUsed"]
+    assert (used["UserName"], last["ServiceName"], last["Region"]) == ("tourist", "sts", "us-east-1"), used
+    assert last["LastUsedDate"] >= key["CreateDate"], used
     assert taken.client("sts").get_caller_identity()["Arn"] == "arn:aws:sts::000000000000:assumed-role/tour/seen"
     taken.client("s3").list_buckets()
     refused("AccessDenied", taken.client("iam").list_users)

@@ -1,19 +1,14 @@
 //! Git itself: bare repositories in a folder of ours, and the `git` program that reads and writes them.
-//!
-//! Nothing of the machine's or the user's configuration reaches it, no hook runs, and no terminal is asked.
-mod clone;
 mod objects;
 mod tree;
 mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use git_client::{Bounds, Reach};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
 pub use objects::{Commit, Kind, Signature, is_id};
 pub use tree::{Change, Entry, Tree, Violation, diff};
@@ -25,40 +20,28 @@ use crate::limits;
 pub const NONE: &str = "0000000000000000000000000000000000000000";
 
 /// Configuration of every command.
-const CONFIG: [(&str, &str); 12] = [
-    ("core.hooksPath", "/dev/null"),
+const CONFIG: [(&str, &str); 9] = [
     ("core.fsync", "loose-object,pack,pack-metadata,reference"),
-    ("gc.autoDetach", "false"),
     ("http.receivepack", "true"),
     ("receive.denyDeleteCurrent", "refuse"),
     ("receive.fsckObjects", "true"),
     ("repack.writeBitmaps", "false"),
-    ("safe.directory", "*"),
     ("uploadpack.allowFilter", "true"),
     ("uploadpack.allowReachableSHA1InWant", "true"),
     ("user.name", "AWS CodeCommit"),
     ("user.email", "noreply-awscodecommit@amazon.com"),
 ];
 
+/// What a command that answers from the repository alone may take.
+const BOUNDS: Bounds =
+    Bounds { within: limits::COMMAND, output: limits::OUTPUT, complaint: limits::COMPLAINT };
+
 /// Git failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be started.
-    #[error("git cannot be started: {0}; install it (apt-get install git)")]
-    Start(String),
-    /// It ended with an error.
-    #[error("git {command} failed ({status}): {complaint}")]
-    Failed {
-        /// The command.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        complaint: String,
-    },
-    /// It took too long.
-    #[error("git {0} took too long")]
-    Slow(String),
+    /// The program.
+    #[error(transparent)]
+    Program(#[from] git_client::Error),
     /// What it said is not what it says.
     #[error("git {command} answered what cannot be read: {what}")]
     Strange {
@@ -67,9 +50,6 @@ pub enum Error {
         /// What.
         what: String,
     },
-    /// More than is held in memory.
-    #[error("git {0} answers more than can be held")]
-    TooMuch(String),
     /// The folder of the repositories.
     #[error("{path}: {reason}")]
     Folder {
@@ -151,28 +131,10 @@ impl Git {
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new("git");
-        command.arg(name).env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("HOME", "/nonexistent");
-        command
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_OPTIONAL_LOCKS", "0");
         let push = limits::PUSH.to_string();
         let config = CONFIG.into_iter().chain([("receive.maxInputSize", &*push)]);
-        let mut count = 0;
-        for (index, (name, value)) in config.enumerate() {
-            command
-                .env(format!("GIT_CONFIG_KEY_{index}"), name)
-                .env(format!("GIT_CONFIG_VALUE_{index}"), value);
-            count = index + 1;
-        }
-        command.env("GIT_CONFIG_COUNT", count.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut command = git_client::command(config, None);
+        command.arg(name);
         command
     }
 
@@ -219,7 +181,7 @@ impl Repo {
         let checked = run(self.command("check-ref-format").arg(full), Vec::new()).await;
         match checked {
             Ok(_) => Ok(!name.starts_with('-')),
-            Err(Error::Failed { .. }) => Ok(false),
+            Err(Error::Program(git_client::Error::Failed { .. })) => Ok(false),
             Err(other) => Err(other),
         }
     }
@@ -234,7 +196,7 @@ impl Repo {
         };
         match run(command, Vec::new()).await {
             Ok(_) => Ok(true),
-            Err(Error::Failed { .. }) => Ok(false),
+            Err(Error::Program(git_client::Error::Failed { .. })) => Ok(false),
             Err(other) => Err(other),
         }
     }
@@ -243,6 +205,20 @@ impl Repo {
     pub async fn set_head(&self, branch: &str) -> Result<()> {
         let full = format!("refs/heads/{branch}");
         run(self.command("symbolic-ref").args(["HEAD", &full]), Vec::new()).await.map(drop)
+    }
+
+    /// Clones into a folder that is made for it, for a build.
+    pub async fn clone_into(
+        &self,
+        folder: &Path,
+        commit: &str,
+        depth: Option<u32>,
+        origin: &str,
+    ) -> Result<()> {
+        let (from, bounds) = (&*self.path, Bounds { within: limits::CLONE, ..BOUNDS });
+        let reach = Reach::Refs;
+        let clone = git_client::Clone { from, folder, commit, depth, origin, reach, largest: None, bounds };
+        Ok(clone.make().await?)
     }
 
     /// A commit's files as a zip, as it is made.
@@ -254,54 +230,10 @@ impl Repo {
 }
 
 fn start(error: std::io::Error) -> Error {
-    Error::Start(error.to_string())
-}
-
-fn name_of(command: &Command) -> String {
-    let first = command.as_std().get_args().next();
-    first.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    git_client::Error::Start(error.to_string()).into()
 }
 
 /// Runs a command that answers from the repository to its end with this input; answers what it wrote.
 async fn run(command: &mut Command, input: Vec<u8>) -> Result<Vec<u8>> {
-    run_within(limits::COMMAND, command, input).await
-}
-
-async fn run_within(most: Duration, command: &mut Command, input: Vec<u8>) -> Result<Vec<u8>> {
-    let name = name_of(command);
-    let mut child = command.stdin(Stdio::piped()).spawn().map_err(start)?;
-    let done = timeout(most, converse(&mut child, input)).await;
-    let (status, out, complaint) = done.map_err(|_| Error::Slow(name.clone()))?.map_err(start)?;
-    match (status.success(), out) {
-        (true, Some(out)) => Ok(out),
-        (true, None) => Err(Error::TooMuch(name)),
-        (false, _) => Err(Error::Failed { command: name, status: status.to_string(), complaint }),
-    }
-}
-
-async fn converse(
-    child: &mut Child,
-    input: Vec<u8>,
-) -> std::io::Result<(ExitStatus, Option<Vec<u8>>, String)> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A command that has seen enough closes its end: its status tells.
-            let _ = stdin.write_all(&input).await;
-        }
-    };
-    let (_, out, complaint) =
-        tokio::join!(write, bounded(stdout, limits::OUTPUT), bounded(stderr, limits::COMPLAINT));
-    let (out, complaint) = (out?, complaint?.unwrap_or_default());
-    let status = child.wait().await?;
-    Ok((status, out, String::from_utf8_lossy(&complaint).trim().to_owned()))
-}
-
-/// All that comes, if it is no more than the limit.
-pub async fn bounded(from: Option<impl AsyncRead + Unpin>, limit: usize) -> std::io::Result<Option<Vec<u8>>> {
-    let Some(mut from) = from else { return Ok(Some(Vec::new())) };
-    let mut all = Vec::new();
-    (&mut from).take(limit as u64).read_to_end(&mut all).await?;
-    let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
-    Ok((rest == 0).then_some(all))
+    Ok(git_client::run(command, BOUNDS, input).await?)
 }

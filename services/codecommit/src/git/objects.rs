@@ -133,7 +133,7 @@ impl Reader {
             return Ok(None);
         }
         let asked = timeout(limits::COMMAND, self.ask(name, limit)).await;
-        asked.map_err(|_| Error::Slow(COMMAND.into()))?
+        asked.map_err(|_| git_client::Error::Slow(COMMAND.into()))?
     }
 
     async fn ask(&mut self, name: &str, limit: u64) -> Result<Option<Object>> {

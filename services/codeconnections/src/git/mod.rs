@@ -1,23 +1,18 @@
 //! Git as a client: what a repository's refs are, and a bare cache of what was fetched from it.
 //!
-//! Nothing of the machine's or the user's configuration reaches it, no hook runs, nobody is asked, no transport but the
-//! connection's own is spoken, and no redirection is followed. Secrets stand in the environment of the one command that
-//! needs them, or in files of mode 0600 that go with it; never on a command line or in a message.
-mod clone;
-
+//! No transport but the connection's own is spoken, and no redirection is followed. Secrets stand in the environment of the
+//! one command that needs them, or in files of mode 0600 that go with it; never on a command line or in a message.
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use api::internal::FetchedCommit;
+use git_client::{Bounds, Reach, Running};
 use kernel::{Fault, Timestamp};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::error::{Error, Result};
@@ -25,25 +20,21 @@ use crate::limits;
 use crate::remote::Transport;
 
 /// Configuration of every command.
-const CONFIG: [(&str, &str); 10] = [
-    ("core.hooksPath", "/dev/null"),
+const CONFIG: [(&str, &str); 7] = [
     ("credential.helper", ""),
     ("fetch.recurseSubmodules", "false"),
-    ("gc.autoDetach", "false"),
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "100"),
     ("http.lowSpeedTime", "60"),
     ("maintenance.autoDetach", "false"),
     ("protocol.allow", "never"),
-    ("safe.directory", "*"),
 ];
 
 /// Answers git's question for credentials out of its environment.
 const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$LONGSHORE_GIT_USERNAME\" \"$LONGSHORE_GIT_PASSWORD\"; }; f";
 
-/// What of the machine's environment git may know: how to reach others, and whose certificates hold.
-const PASSED: [&str; 8] = [
-    "PATH",
+/// What of the machine's environment git may know besides its PATH: how to reach others, and whose certificates hold.
+const PASSED: [&str; 7] = [
     "https_proxy",
     "HTTPS_PROXY",
     "no_proxy",
@@ -75,25 +66,6 @@ pub enum Proof {
     Key(String, String),
 }
 
-/// A git that runs, at the head of a group of processes: what it has started, as the transports are, ends with it.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Result<Self> {
-        command.process_group(0).spawn().map(Self).map_err(start)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has a number until it was waited for: the group's is no other's.
-        if let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()) {
-            // Gone already is as well.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
-    }
-}
-
 /// A bare repository of ours that caches one of theirs. Fetches into it come one at a time: the caller sees to it.
 pub struct Cache {
     path: PathBuf,
@@ -105,23 +77,11 @@ struct Ready {
     _files: Option<TempDir>,
 }
 
-/// A command under which no file grows past the limit: git itself has none for what it fetches.
+/// A command under which no file grows past the limit.
 fn command(config: &[(String, String)]) -> Command {
-    let mut command = Command::new("/bin/sh");
-    // Counted in blocks of 512 bytes.
-    command.args(["-c", &format!("ulimit -f {}; exec git \"$@\"", limits::FILE / 512), "git"]);
-    command.env_clear();
+    let config = config.iter().map(|(name, value)| (&**name, &**value));
+    let mut command = git_client::command(CONFIG.into_iter().chain(config), Some(limits::FILE));
     command.envs(PASSED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("HOME", "/nonexistent");
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("TZ", "UTC");
-    let all = CONFIG.into_iter().chain(config.iter().map(|(name, value)| (&**name, &**value)));
-    let mut count = 0;
-    for (name, value) in all {
-        command.env(format!("GIT_CONFIG_KEY_{count}"), name).env(format!("GIT_CONFIG_VALUE_{count}"), value);
-        count += 1;
-    }
-    command.env("GIT_CONFIG_COUNT", count.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
@@ -291,7 +251,7 @@ impl Cache {
         command.args(["diff", "--name-only", "--no-renames", "-z", &format!("{from}{dots}{to}"), "--"]);
         let mut git = Running::start(&mut command)?;
         let mut out = Vec::new();
-        if let Some(stdout) = git.0.stdout.take() {
+        if let Some(stdout) = git.child().stdout.take() {
             // More would not be looked at: whoever writes it is ended with the handle.
             let read = stdout.take(limits::OUTPUT as u64);
             let read = timeout(limits::LOCAL, read_to_end(read, &mut out)).await;
@@ -300,7 +260,7 @@ impl Cache {
         // Cut short it ends by a signal; ended by itself it must have told all of it.
         if out.len() < limits::OUTPUT {
             let status =
-                timeout(limits::LOCAL, git.0.wait()).await.map_err(|_| slow("diff"))?.map_err(start)?;
+                timeout(limits::LOCAL, git.child().wait()).await.map_err(|_| slow("diff"))?.map_err(start)?;
             if !status.success() {
                 return Err(Error::Git(format!("git diff failed ({status})")));
             }
@@ -308,6 +268,20 @@ impl Cache {
         let text = String::from_utf8_lossy(&out);
         let files = text.split('\0').filter(|path| !path.is_empty()).take(limits::FILES);
         Ok(Some(files.map(str::to_owned).collect()))
+    }
+
+    /// Clones into a folder that is made for it, for a build. No branch need reach the commit any more.
+    pub async fn clone_into(
+        &self,
+        folder: &Path,
+        commit: &str,
+        depth: Option<u32>,
+        origin: &str,
+    ) -> Result<()> {
+        let (from, reach, largest) = (&*self.path, Reach::All, Some(limits::FILE));
+        let bounds = bounds(limits::CLONE);
+        let clone = git_client::Clone { from, folder, commit, depth, origin, reach, largest, bounds };
+        Ok(clone.make().await?)
     }
 
     /// A commit's files as a zip without a top directory.
@@ -331,63 +305,18 @@ pub fn is_id(text: &str) -> bool {
 }
 
 fn start(error: std::io::Error) -> Error {
-    Error::Git(format!("git cannot be started: {error}; install it (apt-get install git)"))
+    git_client::Error::Start(error.to_string()).into()
 }
 
 fn slow(what: &str) -> Error {
-    Error::Git(format!("git {what} took too long"))
+    git_client::Error::Slow(what.into()).into()
+}
+
+fn bounds(within: Duration) -> Bounds {
+    Bounds { within, output: limits::OUTPUT, complaint: limits::COMPLAINT }
 }
 
 /// Runs a command to its end within a time; answers what it wrote.
 async fn run(command: &mut Command, within: Duration) -> Result<Vec<u8>> {
-    // After `-c SCRIPT git`.
-    let name = command.as_std().get_args().nth(3).unwrap_or_default().to_string_lossy().into_owned();
-    let mut git = Running::start(command)?;
-    let (stdout, stderr) = (git.0.stdout.take(), git.0.stderr.take());
-    let both = async {
-        let out = bounded(stdout, limits::OUTPUT);
-        let complaint = bounded(stderr, limits::COMPLAINT);
-        let (out, complaint) = tokio::join!(out, complaint);
-        Ok::<_, std::io::Error>((out?, complaint?, git.0.wait().await?))
-    };
-    let ((out, whole), (complaint, _), status) =
-        timeout(within, both).await.map_err(|_| slow(&name))?.map_err(start)?;
-    if !status.success() {
-        let complaint = String::from_utf8_lossy(&complaint);
-        let complaint: Vec<&str> = complaint.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        return Err(Error::Git(format!("git {name} failed ({status}): {}", complaint.join("; "))));
-    }
-    match whole {
-        true => Ok(out),
-        false => Err(Error::Git(format!("git {name} answers more than can be held"))),
-    }
-}
-
-/// What comes, up to the limit, and whether that was all.
-async fn bounded(from: Option<impl AsyncRead + Unpin>, limit: usize) -> std::io::Result<(Vec<u8>, bool)> {
-    let Some(mut from) = from else { return Ok((Vec::new(), true)) };
-    let mut all = Vec::new();
-    (&mut from).take(limit as u64).read_to_end(&mut all).await?;
-    let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
-    Ok((all, rest == 0))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncBufReadExt, BufReader};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_git_has_started_ends_with_it() {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "sh -c 'echo begun; sleep 600; :'; :"]).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut git = Running::start(&mut command).unwrap();
-        let mut out = BufReader::new(git.0.stdout.take().unwrap()).lines();
-        assert_eq!(out.next_line().await.unwrap().as_deref(), Some("begun"));
-        drop(git);
-        // The pipe ends with the last process that holds it.
-        let end = timeout(Duration::from_secs(60), out.next_line()).await.expect("all of them ended");
-        assert_eq!(end.unwrap(), None);
-    }
+    Ok(git_client::run(command, bounds(within), Vec::new()).await?)
 }

@@ -2,16 +2,14 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use kernel::face::{full, plain};
+use kernel::face::{self, full, plain};
 use kernel::{Body, Cx, Door, Face, Fault, Fut};
 use serde_json::{Value, json};
 use store::{Batch, Key, Row};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::{Provider, payload, proof};
 use crate::connect::Asked;
@@ -35,26 +33,9 @@ fn refuse<T>(status: StatusCode, text: &str) -> Answer<T> {
     Err((status, text.to_owned()))
 }
 
-/// The whole body, if it came whole, in time, and is no larger than it may be.
-async fn collect(body: Body, limit: usize) -> Answer<Bytes> {
-    match timeout(limits::BODY, gather(body, limit)).await {
-        Ok(answer) => answer,
-        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-    }
-}
-
-async fn gather(mut body: Body, limit: usize) -> Answer<Bytes> {
-    let text = format!("the body did not arrive whole, or exceeds {limit} bytes");
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return refuse(StatusCode::PAYLOAD_TOO_LARGE, &text) };
-        let Ok(data) = frame.into_data() else { continue };
-        if all.len() + data.len() > limit {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, &text);
-        }
-        all.extend_from_slice(&data);
-    }
-    Ok(all.freeze())
+async fn collect(mut body: Body, limit: usize) -> Answer<Bytes> {
+    let whole = face::collect(&mut body, limit, limits::BODY).await;
+    whole.map_err(|why| (why.status(), why.to_string()))
 }
 
 impl ConnectionsFace {

@@ -11,6 +11,8 @@ use crate::job::Job;
 
 /// Minutes after which a build of an action's own commands times out, as on AWS.
 const MINUTES: i32 = 55;
+/// Minutes that a build may take at most: CodeBuild's.
+const LONGEST: i32 = 36 * 60;
 
 /// Whose build it is.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +58,19 @@ async fn start(job: &Job, commands: Commands) -> Result<String, Failed> {
         compute_type: compute_type.unwrap_or_else(|| "BUILD_GENERAL1_SMALL".into()),
         privileged,
         vpc,
-        minutes: MINUTES,
+        minutes: minutes(job),
         inputs: job.inputs.iter().cloned().map(artifact).collect(),
         revision: job.inputs.first().and_then(|(name, _)| job.revision_of(name)).map(str::to_owned),
         outputs: job.outputs.iter().cloned().map(artifact).collect(),
     };
     let started = job.cx.call(build).await?.build.and_then(|build| build.id);
     started.ok_or_else(|| Failed::new("JobFailed", "CodeBuild answered without a build"))
+}
+
+/// A rule says how long it may take; nobody waits for its build after that, so that the build ends as well.
+fn minutes(job: &Job) -> i32 {
+    let rule = job.order.rule().and_then(|rule| rule.timeout_in_minutes);
+    rule.map_or(MINUTES, |minutes| minutes.min(LONGEST))
 }
 
 /// An artifact as builds are told of it.

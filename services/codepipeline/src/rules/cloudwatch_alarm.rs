@@ -55,13 +55,22 @@ fn unknown(given: &str) -> String {
 
 /// A wait must end before the rule's time does.
 fn fits(settings: &Settings<'_>) -> Result<(), String> {
-    let wait = settings.get("WaitTime").and_then(|text| text.parse::<i32>().ok());
-    match (wait, settings.action.timeout_in_minutes) {
-        (Some(wait), Some(timeout)) if wait >= timeout => Err(format!(
+    let timeout = settings.action.timeout_in_minutes.map_or(LONGEST, i64::from);
+    match settings.get("WaitTime").and_then(|text| text.parse::<i64>().ok()) {
+        Some(wait) if wait >= timeout => Err(format!(
             "configuration key 'WaitTime': {wait} minutes are not less than the rule's timeoutInMinutes, {timeout}"
         )),
         _ => Ok(()),
     }
+}
+
+/// The minutes that are waited: none, where none are given. Variables may have brought anything.
+fn wait(text: &str) -> Result<i64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let minutes = text.parse().ok().filter(|minutes| (1..=LONGEST).contains(minutes));
+    minutes.ok_or_else(|| format!("is '{text}' and must be a whole number from 1 to {LONGEST}"))
 }
 
 /// Carries it out.
@@ -79,12 +88,9 @@ async fn watch(job: &Job) -> Result<Verdict, Failed> {
     };
     let name = job.need("AlarmName")?;
     let states = states(job.get("AlarmStates").unwrap_or_default()).map_err(|w| wrong("AlarmStates", w))?;
-    let minutes: i64 = match job.get("WaitTime").filter(|text| !text.is_empty()) {
-        None => 0,
-        Some(text) => text.parse().map_err(|_| wrong("WaitTime", "is no number of minutes".into()))?,
-    };
+    let minutes = wait(job.get("WaitTime").unwrap_or_default()).map_err(|w| wrong("WaitTime", w))?;
     let begun = job.begun();
-    let end = begun + jiff::SignedDuration::from_mins(minutes.clamp(0, LONGEST));
+    let end = begun + jiff::SignedDuration::from_mins(minutes);
     let sought = Sought { states, moment: job.order.moment.unwrap_or(Moment::BeforeEntry), begun, end };
     let mut events = job.listen();
     let mut told = job.left().summary.is_some();
@@ -193,5 +199,13 @@ mod tests {
         assert_eq!(states("OK, INSUFFICIENT_DATA"), Ok(vec!["OK", "INSUFFICIENT_DATA"]));
         assert!(states("OK,alarm").unwrap_err().contains("'alarm'"));
         assert!(states("OK,").is_err());
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        assert_eq!((wait(""), wait("1"), wait("86400")), (Ok(0), Ok(1), Ok(86_400)));
+        for wrong in ["0", "-1", "86401", "soon", "99999999999999999999"] {
+            assert!(wait(wrong).unwrap_err().contains(wrong), "{wrong}");
+        }
     }
 }

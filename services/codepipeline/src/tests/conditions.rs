@@ -278,16 +278,164 @@ async fn an_alarm_rolls_back_what_failed() {
     b.until("ListPipelineExecutions", list, rolled).await;
 }
 
+/// The rule of `p` in its last answer, as the stage's condition of this name has it.
+fn ran(state: &Value, condition: &str) -> Value {
+    let rule = &state["stageStates"][1][condition]["conditionStates"][0]["ruleStates"][0];
+    rule["latestExecution"].clone()
+}
+
+#[tokio::test]
+async fn an_alarm_that_cannot_be_seen_is_an_error() {
+    let b = Bench::new().await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    b.alarm("OK").await;
+    let watching = |name: &str| {
+        let alarm = rule("CloudWatchAlarm", json!({"AlarmName": name, "WaitTime": "10"}));
+        declared(vec![build()], json!({"onSuccess": condition("ROLLBACK", alarm)}))
+    };
+    b.ok("CreatePipeline", watching("no such")).await;
+    b.stage("Failed").await;
+    let state = b.state().await;
+    assert_eq!(state["stageStates"][1]["onSuccessConditionState"]["latestExecution"]["status"], "Errored");
+    let error = &ran(&state, "onSuccessConditionState")["errorDetails"];
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("ConfigurationError"), &json!("There is no alarm named 'no such'"))
+    );
+
+    b.world.authority.deny("cloudwatch:DescribeAlarms");
+    b.ok("UpdatePipeline", watching("errors")).await;
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    let denied = |s: &Value| ran(s, "onSuccessConditionState")["errorDetails"]["code"] == "PermissionError";
+    let state = b.until("GetPipelineState", json!({"name": "p"}), denied).await;
+    let message = ran(&state, "onSuccessConditionState")["errorDetails"]["message"].clone();
+    assert!(message.as_str().unwrap().contains("not authorized to perform: cloudwatch:DescribeAlarms"));
+
+    // Denied while it watches: what it cannot see, it does not vouch for.
+    b.world.authority.allow("cloudwatch:DescribeAlarms");
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.watches().await;
+    b.world.authority.deny("cloudwatch:DescribeAlarms");
+    b.alarm("OK").await;
+    b.until("GetPipelineState", json!({"name": "p"}), denied).await;
+}
+
+#[tokio::test]
+async fn a_wait_from_a_variable_is_checked_when_it_is_known() {
+    let b = Bench::new().await;
+    b.alarm("ALARM").await;
+    let alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors", "WaitTime": "#{src.BranchName}"}));
+    b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", alarm)}))).await;
+    b.newest("Failed").await;
+    let error = &ran(&b.state().await, "beforeEntryConditionState")["errorDetails"];
+    let message = "The configuration key 'WaitTime' is 'main' and must be a whole number from 1 to 86400";
+    assert_eq!((&error["code"], &error["message"]), (&json!("ConfigurationError"), &json!(message)));
+}
+
+#[tokio::test]
+async fn a_rule_whose_time_is_over_while_nobody_serves_has_timed_out() {
+    let b = Bench::new().await;
+    b.alarm("ALARM").await;
+    let mut alarm = rule("CloudWatchAlarm", json!({"AlarmName": "errors", "WaitTime": "5"}));
+    alarm["timeoutInMinutes"] = json!(6);
+    b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", alarm)}))).await;
+    b.watches().await;
+    // The server is away until the rule's time is over, and not only the wait's.
+    b.world.clock.advance(Duration::from_secs(6 * 60));
+    let b = b.restart().await;
+    b.newest("Failed").await;
+    let error = &ran(&b.state().await, "beforeEntryConditionState")["errorDetails"];
+    assert_eq!(error["message"], "The rule was not met within its timeout of 6 minutes");
+}
+
+/// A rule that runs a command over the source.
+fn shell(command: &str) -> Value {
+    let mut shell = rule("Commands", json!({}));
+    shell["commands"] = json!([command]);
+    shell["inputArtifacts"] = json!([{"name": "SourceOutput"}]);
+    shell
+}
+
 #[tokio::test]
 async fn commands_decide_a_condition() {
     let b = Bench::new().await;
-    let mut shell = rule("Commands", json!({}));
-    shell["commands"] = json!(["test -n #{src.CommitId}"]);
-    shell["inputArtifacts"] = json!([{"name": "SourceOutput"}]);
+    let shell = shell("test -n #{src.CommitId}");
     b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", shell)}))).await;
     b.action(1, 0, "InProgress").await;
     let memory = b.fakes.memory();
     let [(asked, _)] = &memory.commands[..] else { panic!("one build: {:?}", memory.done) };
     assert_eq!(asked.commands, ["test -n c0ffee1"]);
-    assert_eq!(asked.inputs.len(), 1);
+    assert_eq!((asked.inputs.len(), asked.minutes), (1, 55));
+}
+
+impl Bench {
+    /// Waits until the rule of the second stage's entry condition shows its build.
+    async fn builds(&self, id: &str) {
+        let shows = |s: &Value| ran(s, "beforeEntryConditionState")["externalExecutionId"] == *id;
+        self.until("GetPipelineState", json!({"name": "p"}), shows).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_go_on_over_a_restart() {
+    let b = Bench::new().await;
+    b.fakes.memory().commands_wait = true;
+    b.ok("CreatePipeline", declared(vec![build()], json!({"beforeEntry": condition("FAIL", shell("true"))})))
+        .await;
+    b.builds("codepipeline/p:1").await;
+    let b = b.restart().await;
+    b.commands_end("FAILED").await;
+    let failed = b.newest("Failed").await;
+    let summary = "The beforeEntry condition of stage 'B' failed: rule 'r': Build terminated with state: FAILED.                    Phase: BUILD, Code: COMMAND_EXECUTION_ERROR, Message:                    Error while executing command: false. Reason: exit status 1";
+    assert_eq!(failed["statusSummary"], summary);
+
+    // It ends while the server is away, and nobody hears of it.
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.builds("codepipeline/p:2").await;
+    b.fakes.end_commands("SUCCEEDED");
+    let b = b.restart().await;
+    b.action(1, 0, "InProgress").await;
+    let memory = b.fakes.memory();
+    assert_eq!(memory.commands.len(), 2, "{:?}", memory.done);
+}
+
+#[tokio::test]
+async fn commands_end_with_their_rule() {
+    let b = Bench::new().await;
+    b.fakes.memory().commands_wait = true;
+    let timed = |minutes: i64| {
+        let mut shell = shell("sleep 1d");
+        shell["timeoutInMinutes"] = json!(minutes);
+        declared(vec![build()], json!({"beforeEntry": condition("FAIL", shell)}))
+    };
+    b.ok("CreatePipeline", timed(5)).await;
+    b.builds("codepipeline/p:1").await;
+    b.world.clock.advance(Duration::from_secs(5 * 60));
+    // A clock in a test wakes nobody: a restart looks at the time.
+    let b = b.restart().await;
+    b.newest("Failed").await;
+    let error = &ran(&b.state().await, "beforeEntryConditionState")["errorDetails"];
+    assert_eq!(error["message"], "The rule was not met within its timeout of 5 minutes");
+    b.ok("UpdatePipeline", timed(86_400)).await;
+    b.ok("StartPipelineExecution", json!({"name": "p"})).await;
+    b.builds("codepipeline/p:2").await;
+    let memory = b.fakes.memory();
+    let minutes: Vec<i32> = memory.commands.iter().map(|(asked, _)| asked.minutes).collect();
+    assert_eq!(minutes, [5, 36 * 60], "the build's own time");
+}
+
+#[tokio::test]
+async fn commands_and_times_of_rules_are_bounded() {
+    let b = Bench::new().await;
+    let refused = async |change: &dyn Fn(&mut Value), words: &str| {
+        let mut shell = shell("true");
+        change(&mut shell);
+        let asked = declared(vec![build()], json!({"beforeEntry": condition("FAIL", shell)}));
+        let refused = b.refused("CreatePipeline", asked).await;
+        assert!(refused.starts_with("ValidationException") && refused.contains(words), "{refused}");
+    };
+    refused(&|r| r["commands"] = vec!["true"; 51].into(), "length less than or equal to 50").await;
+    refused(&|r| r["commands"] = json!(["x".repeat(1001)]), "length less than or equal to 1000").await;
+    refused(&|r| r["timeoutInMinutes"] = json!(4), "greater than or equal to 5").await;
+    refused(&|r| r["timeoutInMinutes"] = json!(86_401), "less than or equal to 86400").await;
 }

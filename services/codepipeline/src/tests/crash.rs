@@ -21,7 +21,13 @@ async fn outcome(bench: &Bench) -> Value {
 }
 
 async fn create(bench: &Bench) -> Result<(), Fault> {
-    let pipeline = pipeline(&[vec![source()], vec![build()], vec![deploy()]]);
+    let mut pipeline = pipeline(&[vec![source()], vec![build()], vec![deploy()]]);
+    let kind = json!({"category": "Rule", "owner": "AWS", "provider": "Commands", "version": "1"});
+    let rule = json!({
+        "name": "r", "ruleTypeId": kind, "commands": ["make check"],
+        "inputArtifacts": [{"name": "SourceOutput"}],
+    });
+    pipeline["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
     match bench.call("CreatePipeline", json!({"pipeline": pipeline})).await {
         // As after a client's retry.
         Err(fault) if fault.is("PipelineNameInUse") => Ok(()),
@@ -40,7 +46,7 @@ async fn a_crash_after_any_commit_changes_nothing() {
     create(&whole).await.unwrap();
     whole.newest("Succeeded").await;
     let (expected, did) = (outcome(&whole).await, whole.fakes.memory().done.clone());
-    assert_eq!(did, ["archive c0ffee1", "build 1", "register web:2", "roll web:2"]);
+    assert_eq!(did, ["archive c0ffee1", "commands 1", "build 1", "register web:2", "roll web:2"]);
 
     let mut crashes = 0;
     for commits in 1.. {

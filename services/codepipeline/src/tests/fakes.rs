@@ -23,10 +23,12 @@ pub struct Memory {
     pub head: String,
     /// Builds in the order they were made.
     pub builds: Vec<(StartPipelineBuild, codebuild::Build)>,
-    /// Builds of actions' own commands, in the order they were made: each ends well at once.
+    /// Builds of actions' own commands, in the order they were made.
     pub commands: Vec<(StartActionBuild, codebuild::Build)>,
     /// Builds end with this as soon as they start.
     pub builds_end: Option<&'static str>,
+    /// Builds of commands go on until the test ends them; else they end well at once.
+    pub commands_wait: bool,
     pub definitions: Vec<ecs::TaskDefinition>,
     pub service: ecs::Service,
     /// State of the alarm `errors`, and since when.
@@ -93,6 +95,14 @@ impl Fakes {
             }
         }
         id
+    }
+
+    /// Ends the newest build of commands and answers its id.
+    pub fn end_commands(&self, status: &str) -> String {
+        let mut memory = self.memory();
+        let (_, build) = memory.commands.last_mut().expect("a build of commands");
+        end(build, status);
+        build.id.clone().unwrap()
     }
 
     pub fn register(self: &Arc<Self>, ops: &mut Ops) {
@@ -237,13 +247,17 @@ fake! {
         Ok(codebuild::StartBuildOutput { build: Some(build) })
     };
     StartActionBuild => codebuild::StartBuildOutput, "codebuild:-": |m, _, input| {
+        if let Some((_, build)) = m.commands.iter().find(|(asked, _)| asked.token == input.token) {
+            return Ok(codebuild::StartBuildOutput { build: Some(build.clone()) });
+        }
+        m.done.push(format!("commands {}", m.commands.len() + 1));
         let exported = input.exported.iter().map(|name| codebuild::ExportedEnvironmentVariable {
             name: Some(name.clone()),
             value: Some(format!("the {name}")),
         });
         let build = codebuild::Build {
             id: Some(format!("codepipeline/{}:{}", input.pipeline, m.commands.len() + 1)),
-            build_status: Some("SUCCEEDED".into()),
+            build_status: Some(if m.commands_wait { "IN_PROGRESS" } else { "SUCCEEDED" }.into()),
             exported_environment_variables: Some(exported.collect()),
             ..Default::default()
         };

@@ -1,8 +1,7 @@
 //! Images in and out, and their tags.
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Method, StatusCode};
-use http_body_util::BodyExt;
-use kernel::face::full;
+use kernel::face::{Uncollected, collect, full};
 use serde_json::json;
 
 use super::{Answer, Call, empty, json_answer, set};
@@ -58,15 +57,12 @@ impl Call<'_> {
     }
 
     async fn whole(&mut self) -> Result<Bytes> {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = self.body.body_mut().frame().await {
-            let Ok(data) = frame.map_err(|e| Error::Body(e.to_string()))?.into_data() else { continue };
-            if whole.len() + data.len() > limits::MANIFEST {
-                return Err(Error::Limit(format!("a manifest has at most {} bytes", limits::MANIFEST)));
-            }
-            whole.extend_from_slice(&data);
-        }
-        Ok(whole.freeze())
+        let whole = collect(self.body.body_mut(), limits::MANIFEST, limits::MANIFEST_TIME).await;
+        whole.map_err(|why| match why {
+            Uncollected::TooLarge(most) => Error::Limit(format!("a manifest has at most {most} bytes")),
+            Uncollected::Broken(why) => Error::Body(why),
+            Uncollected::Slow(_) => Error::Body(why.to_string()),
+        })
     }
 
     pub(super) async fn delete_manifest(self, name: &str, reference: &str) -> Answer {

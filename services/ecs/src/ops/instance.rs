@@ -8,6 +8,18 @@ use crate::error::Result;
 use crate::names::{EC2_INSTANCE, INSTANCE, Scope, short};
 use crate::records::{Status, Task};
 
+/// How many of these container instances are the one that there is, and what is told of the others.
+pub(super) fn named(scope: &Scope, cluster: &str, given: &[String]) -> Result<(usize, Vec<Failure>)> {
+    let (mut count, mut failures) = (0, Vec::new());
+    for text in given {
+        match short("container-instance", text)? {
+            INSTANCE => count += 1,
+            other => failures.push(missing(scope.arn(format!("container-instance/{cluster}/{other}")))),
+        }
+    }
+    Ok((count, failures))
+}
+
 impl Ecs {
     async fn instance(&self, scope: &Scope, cluster: &str) -> Result<ContainerInstance> {
         let info = self.engine.info().await;
@@ -84,12 +96,10 @@ impl Handle<DescribeContainerInstances> for Ecs {
     ) -> Result<DescribeContainerInstancesOutput, Fault> {
         let scope = Scope::of(cx);
         let cluster = self.cluster(&scope, input.cluster.as_deref()).await?.value.name;
-        let (mut found, mut failures) = (Vec::new(), Vec::new());
-        for text in &input.container_instances {
-            match short("container-instance", text)? {
-                INSTANCE => found.push(self.instance(&scope, &cluster).await?),
-                other => failures.push(missing(scope.arn(format!("container-instance/{cluster}/{other}")))),
-            }
+        let (count, failures) = named(&scope, &cluster, &input.container_instances)?;
+        let mut found = Vec::new();
+        if count > 0 {
+            found = vec![self.instance(&scope, &cluster).await?; count];
         }
         Ok(DescribeContainerInstancesOutput { container_instances: Some(found), failures: Some(failures) })
     }

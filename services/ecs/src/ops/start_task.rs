@@ -2,9 +2,9 @@
 use api::ecs::*;
 use kernel::{Access, Cx, Fault, Handle};
 
-use super::missing;
+use super::instance;
 use crate::error::{Result, invalid};
-use crate::names::{self, INSTANCE, Scope, short};
+use crate::names::{self, Scope};
 use crate::{Ecs, limits};
 
 /// One of the named is here, or it is told that it is missing.
@@ -15,17 +15,8 @@ fn instances(cx: &Cx, input: &StartTask) -> Result<(i32, Vec<Failure>)> {
         return invalid(format!("containerInstances must name between 1 and {most} container instances."));
     }
     let cluster = names::cluster_name(input.cluster.as_deref())?;
-    let (mut count, mut failures) = (0, Vec::new());
-    for text in given {
-        match short("container-instance", text)? {
-            INSTANCE => count += 1,
-            other => {
-                let resource = format!("container-instance/{cluster}/{other}");
-                failures.push(missing(Scope::of(cx).arn(resource)));
-            }
-        }
-    }
-    Ok((count, failures))
+    let (count, failures) = instance::named(&Scope::of(cx), cluster, given)?;
+    Ok((i32::try_from(count).unwrap_or(i32::MAX), failures))
 }
 
 impl Handle<StartTask> for Ecs {

@@ -5,7 +5,7 @@ use store::{Batch, Key, Row};
 
 use super::page;
 use crate::error::Error;
-use crate::records::{Connection as Record, Destination};
+use crate::records::{Connection as Record, Destination, Standing};
 use crate::{Events, limits};
 
 type Auth = CreateConnectionAuthRequestParameters;
@@ -49,11 +49,6 @@ impl Events {
 
 /// Refuses parameters that do not fit the kind, or are not served.
 fn checked(kind: &str, auth: &Auth) -> Result<(), Error> {
-    if kind == "OAUTH_CLIENT_CREDENTIALS" || auth.o_auth_parameters.is_some() {
-        let text =
-            "AuthorizationType OAUTH_CLIENT_CREDENTIALS is not served by Longshore: use API_KEY or BASIC.";
-        return Err(Error::invalid(text));
-    }
     if auth.connectivity_parameters.is_some() {
         return Err(private());
     }
@@ -64,18 +59,31 @@ fn checked(kind: &str, auth: &Auth) -> Result<(), Error> {
         .api_key_auth_parameters
         .as_ref()
         .map(|key| given(&key.api_key_name) && given(&key.api_key_value));
-    match (kind, basic, key) {
-        ("BASIC", Some(true), None) | ("API_KEY", None, Some(true)) => named(auth),
-        _ => Err(Error::invalid(format!(
-            "AuthParameters must have all of the parameters of AuthorizationType {kind}, and of no other."
-        ))),
+    let oauth = auth.o_auth_parameters.as_ref().map(|oauth| {
+        let client = &oauth.client_parameters;
+        given(&client.client_id) && given(&client.client_secret) && given(&oauth.http_method)
+    });
+    match (kind, basic, key, oauth) {
+        ("BASIC", Some(true), None, None)
+        | ("API_KEY", None, Some(true), None)
+        | ("OAUTH_CLIENT_CREDENTIALS", None, None, Some(true)) => {}
+        _ => {
+            return Err(Error::invalid(format!(
+                "AuthParameters must have all of the parameters of AuthorizationType {kind}, and of no other."
+            )));
+        }
     }
+    if let Some(oauth) = &auth.o_auth_parameters {
+        url("AuthorizationEndpoint", &oauth.authorization_endpoint)?;
+    }
+    named(auth)
 }
 
 /// Refuses headers that HTTP could not carry: they would fail every delivery.
 fn named(auth: &Auth) -> Result<(), Error> {
-    let more =
-        auth.invocation_http_parameters.iter().flat_map(|more| more.header_parameters.iter().flatten());
+    let oauth = auth.o_auth_parameters.iter().flat_map(|oauth| &oauth.o_auth_http_parameters);
+    let more = auth.invocation_http_parameters.iter().chain(oauth);
+    let more = more.flat_map(|more| more.header_parameters.iter().flatten());
     let more = more.map(|header| {
         (header.key.as_deref().unwrap_or_default(), header.value.as_deref().unwrap_or_default())
     });
@@ -91,6 +99,17 @@ fn named(auth: &Auth) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Refuses what is no URL of a host.
+pub(super) fn url(member: &str, endpoint: &str) -> Result<(), Error> {
+    let uri = endpoint.parse::<http::Uri>().ok();
+    let http =
+        uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    match http {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("{member} '{endpoint}' is no http or https URL with a host."))),
+    }
 }
 
 fn private() -> Error {
@@ -127,8 +146,10 @@ impl Handle<CreateConnection> for Events {
             auth: Some(self.seal(&key, &input.auth_parameters)?),
             created: now,
             modified: now,
-            authorized: now,
-        };
+            authorized: None,
+            standing: Standing::Authorized,
+        }
+        .given(now);
         let created = self.store.update(|| async {
             if self.store.get::<Record>(&key).await?.is_some() {
                 return Err(Error::Exists(format!("Connection {}", connection.name)));
@@ -173,7 +194,6 @@ impl Handle<UpdateConnection> for Events {
                 Some(auth) => {
                     checked(&kind, auth)?;
                     connection.auth = Some(self.seal(&row.key, auth)?);
-                    connection.authorized = connection.modified;
                 }
                 None if kind != connection.kind => {
                     return Err(Error::invalid(
@@ -183,6 +203,9 @@ impl Handle<UpdateConnection> for Events {
                 None => {}
             }
             connection.kind = kind;
+            if auth.is_some() {
+                row.value = row.value.given(self.clock.now());
+            }
             Ok((Batch::new().update(&row), row.value))
         });
         let connection = updated.await?;
@@ -191,7 +214,7 @@ impl Handle<UpdateConnection> for Events {
             connection_state: Some(connection.state().into()),
             creation_time: Some(connection.created),
             last_modified_time: Some(connection.modified),
-            last_authorized_time: Some(connection.authorized),
+            last_authorized_time: connection.authorized,
         })
     }
 }
@@ -208,7 +231,7 @@ impl Handle<DeauthorizeConnection> for Events {
     ) -> Result<DeauthorizeConnectionOutput, Fault> {
         let updated = self.store.update(|| async {
             let mut row = self.connection(cx, &input.name).await?;
-            row.value.auth = None;
+            (row.value.auth, row.value.standing) = (None, Standing::Authorized);
             row.value.modified = self.clock.now();
             Ok::<_, Error>((Batch::new().update(&row), row.value))
         });
@@ -218,7 +241,7 @@ impl Handle<DeauthorizeConnection> for Events {
             connection_state: Some(connection.state().into()),
             creation_time: Some(connection.created),
             last_modified_time: Some(connection.modified),
-            last_authorized_time: Some(connection.authorized),
+            last_authorized_time: connection.authorized,
         })
     }
 }
@@ -247,7 +270,7 @@ impl Handle<DeleteConnection> for Events {
             connection_state: Some("DELETING".into()),
             creation_time: Some(connection.created),
             last_modified_time: Some(connection.modified),
-            last_authorized_time: Some(connection.authorized),
+            last_authorized_time: connection.authorized,
         })
     }
 }
@@ -264,13 +287,14 @@ impl Handle<DescribeConnection> for Events {
         Ok(DescribeConnectionOutput {
             connection_arn: Some(connection.arn(cx.account(), &cx.region)),
             connection_state: Some(connection.state().into()),
+            state_reason: connection.reason(),
             name: Some(connection.name),
             description: connection.description,
             authorization_type: Some(connection.kind),
             auth_parameters: auth.map(shown),
             creation_time: Some(connection.created),
             last_modified_time: Some(connection.modified),
-            last_authorized_time: Some(connection.authorized),
+            last_authorized_time: connection.authorized,
             ..DescribeConnectionOutput::default()
         })
     }
@@ -278,25 +302,34 @@ impl Handle<DescribeConnection> for Events {
 
 /// What may be seen of a connection's parameters: names, and values that are no secret.
 fn shown(auth: Auth) -> ConnectionAuthResponseParameters {
-    let basic = auth.basic_auth_parameters;
-    let key = auth.api_key_auth_parameters;
-    let mut more = auth.invocation_http_parameters;
-    if let Some(more) = &mut more {
-        let headers = more.header_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
-        let query =
-            more.query_string_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
-        let body = more.body_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
-        let secret = headers.chain(query).chain(body).filter(|(_, secret)| secret.unwrap_or(true));
-        secret.for_each(|(value, _)| *value = None);
-    }
+    let oauth = auth.o_auth_parameters.map(|oauth| ConnectionOAuthResponseParameters {
+        client_parameters: Some(ConnectionOAuthClientResponseParameters {
+            client_id: Some(oauth.client_parameters.client_id),
+        }),
+        authorization_endpoint: Some(oauth.authorization_endpoint),
+        http_method: Some(oauth.http_method),
+        o_auth_http_parameters: oauth.o_auth_http_parameters.map(masked),
+    });
+    let (basic, key) = (auth.basic_auth_parameters, auth.api_key_auth_parameters);
     ConnectionAuthResponseParameters {
         basic_auth_parameters: basic
             .map(|b| ConnectionBasicAuthResponseParameters { username: Some(b.username) }),
         api_key_auth_parameters: key
             .map(|k| ConnectionApiKeyAuthResponseParameters { api_key_name: Some(k.api_key_name) }),
-        invocation_http_parameters: more,
+        o_auth_parameters: oauth,
+        invocation_http_parameters: auth.invocation_http_parameters.map(masked),
         ..ConnectionAuthResponseParameters::default()
     }
+}
+
+/// Without the values that are secret.
+fn masked(mut more: ConnectionHttpParameters) -> ConnectionHttpParameters {
+    let headers = more.header_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
+    let query = more.query_string_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
+    let body = more.body_parameters.iter_mut().flatten().map(|p| (&mut p.value, p.is_value_secret));
+    let secret = headers.chain(query).chain(body).filter(|(_, secret)| secret.unwrap_or(true));
+    secret.for_each(|(value, _)| *value = None);
+    more
 }
 
 impl Handle<ListConnections> for Events {
@@ -321,11 +354,12 @@ fn listed(cx: &Cx, connection: Record) -> Connection {
     Connection {
         connection_arn: Some(connection.arn(cx.account(), &cx.region)),
         connection_state: Some(connection.state().into()),
+        state_reason: connection.reason(),
         name: Some(connection.name),
         authorization_type: Some(connection.kind),
         creation_time: Some(connection.created),
         last_modified_time: Some(connection.modified),
-        last_authorized_time: Some(connection.authorized),
+        last_authorized_time: connection.authorized,
         ..Connection::default()
     }
 }

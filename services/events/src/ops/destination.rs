@@ -4,7 +4,7 @@ use api::events::*;
 use kernel::{Access, Arn, Cx, Fault, Handle, ids};
 use store::{Batch, Key, Row};
 
-use super::connection::key;
+use super::connection::{key, url};
 use super::page;
 use crate::error::Error;
 use crate::records::Destination as Record;
@@ -15,17 +15,9 @@ fn on(cx: &Cx, action: &'static str, name: &str) -> Access {
     Access::new(action, Arn::new("events", &cx.region, cx.account(), resource).to_string())
 }
 
-/// Refuses what is no URL of a host.
+/// The endpoint's `*`s stand for anything.
 fn checked(endpoint: &str) -> Result<(), Error> {
-    let uri = endpoint.replace('*', "x").parse::<http::Uri>().ok();
-    let http =
-        uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    match http {
-        true => Ok(()),
-        false => Err(Error::invalid(format!(
-            "InvocationEndpoint '{endpoint}' is no http or https URL with a host."
-        ))),
-    }
+    url("InvocationEndpoint", &endpoint.replace('*', "x"))
 }
 
 impl Events {

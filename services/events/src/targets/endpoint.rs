@@ -5,15 +5,14 @@ use api::events as shape;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use kernel::{Access, Cx, Fault};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use store::Key;
 
 use crate::input::select;
 use crate::records::{Connection, Delivery, Destination};
-use crate::{Events, PRINCIPAL, limits};
+use crate::{Events, PRINCIPAL, form, limits};
 
 /// One call.
 pub(super) struct Call<'a> {
@@ -36,14 +35,21 @@ pub(super) async fn call(events: &Events, cx: &Cx, name: &str, call: Call<'_>) -
     let found = events.store.get::<Connection>(&key).await.map_err(Fault::internal)?;
     let connection = found.ok_or_else(|| gone(&format!("Connection {}", destination.connection)))?;
     let auth = events.auth(&connection)?;
-    let request = request(&destination, &auth, target, call)?;
-    let answer = events.outside.send(request, limits::ENDPOINT_CALL).await;
-    let status = match answer {
-        Ok(answer) => answer.status(),
-        Err(error @ outside::Error::Url(_)) => {
-            return Err(Fault::client("InvalidEndpoint", error.to_string()));
+    let send = async |credentials| send(events, request(&destination, &auth, credentials, &call)?).await;
+    let status = match &auth.o_auth_parameters {
+        None => send(credentials(&auth)).await?,
+        Some(oauth) => {
+            let token = async |stale| events.authorization(&connection, oauth, stale).await;
+            let header = |token: &str| Some((AUTHORIZATION.to_string(), token.to_owned()));
+            let first = token(None).await?;
+            match send(header(&first)).await? {
+                // A token may be over before its time.
+                StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                    send(header(&token(Some(&first)).await?)).await?
+                }
+                status => status,
+            }
         }
-        Err(error) => return Err(Fault::new("SdkClientException", 503, error.to_string())),
     };
     let told = format!("The endpoint answered {status}");
     match status.as_u16() {
@@ -53,14 +59,22 @@ pub(super) async fn call(events: &Events, cx: &Cx, name: &str, call: Call<'_>) -
     }
 }
 
+async fn send(events: &Events, request: Request<bytes::Bytes>) -> Result<StatusCode, Fault> {
+    match events.outside.send(request, limits::ENDPOINT_CALL).await {
+        Ok(answer) => Ok(answer.status()),
+        Err(error @ outside::Error::Url(_)) => Err(Fault::client("InvalidEndpoint", error.to_string())),
+        Err(error) => Err(Fault::new("SdkClientException", 503, error.to_string())),
+    }
+}
+
 /// What is told besides the body: the target's parameters, over which the connection's go.
 fn request(
     destination: &Destination,
     auth: &shape::CreateConnectionAuthRequestParameters,
-    target: &shape::Target,
-    call: Call<'_>,
+    credentials: Option<(String, String)>,
+    call: &Call<'_>,
 ) -> Result<Request<bytes::Bytes>, Fault> {
-    let event = &call.delivery.event;
+    let (event, target) = (&call.delivery.event, &call.delivery.target.0);
     let none = shape::HttpParameters::default();
     let given = target.http_parameters.as_ref().unwrap_or(&none);
     let more = auth.invocation_http_parameters.clone().unwrap_or_default();
@@ -72,8 +86,8 @@ fn request(
     for parameter in more.header_parameters.into_iter().flatten() {
         headers.insert(parameter.key.unwrap_or_default(), parameter.value.unwrap_or_default());
     }
-    headers.extend(credentials(auth));
-    let body = body(call.input, more.body_parameters.unwrap_or_default());
+    headers.extend(credentials);
+    let body = body(call.input.as_deref(), more.body_parameters.unwrap_or_default());
     let url =
         url(&destination.endpoint, given.path_parameter_values.as_deref().unwrap_or_default(), &query, event);
     let wrong = |what: &dyn std::fmt::Display| Fault::client("InvalidEndpoint", format!("{what}"));
@@ -81,7 +95,7 @@ fn request(
         .method(destination.method.parse::<Method>().map_err(|e| wrong(&e))?)
         .uri(url)
         .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .header(USER_AGENT, "Amazon/EventBridge/ApiDestinations")
+        .header(USER_AGENT, crate::USER_AGENT)
         // The same for every try: by it a receiver knows what it has seen.
         .header("x-longshore-delivery-id", call.token)
         .header("x-longshore-event-id", event["id"].as_str().unwrap_or_default())
@@ -96,7 +110,7 @@ fn request(
     Ok(request)
 }
 
-/// The header that the connection's kind of authorization is.
+/// The header that the connection's kind of authorization is, where nobody has to be asked for it.
 fn credentials(auth: &shape::CreateConnectionAuthRequestParameters) -> Option<(String, String)> {
     if let Some(basic) = &auth.basic_auth_parameters {
         let pair = STANDARD.encode(format!("{}:{}", basic.username, basic.password));
@@ -125,37 +139,32 @@ fn value_of(given: &str, event: &Value) -> String {
 
 /// The endpoint with its `*`s filled, and the query behind it.
 fn url(endpoint: &str, paths: &[String], query: &BTreeMap<String, String>, event: &Value) -> String {
-    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut paths = paths.iter();
     let mut url = String::new();
     for c in endpoint.chars() {
         match paths.as_slice().is_empty() {
             false if c == '*' => {
-                url.push_str(&escape(&value_of(paths.next().map_or("", String::as_str), event)))
+                url.push_str(&form::escaped(&value_of(paths.next().map_or("", String::as_str), event)))
             }
             _ => url.push(c),
         }
     }
-    for (name, value) in query {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str(&format!("{}={}", escape(name), escape(value)));
-    }
-    url
+    form::extended(&url, &form::joined(query))
 }
 
 /// The input, with the connection's parameters among its members if it has members.
-fn body(input: Option<String>, parameters: Vec<shape::ConnectionBodyParameter>) -> String {
+fn body(input: Option<&str>, parameters: Vec<shape::ConnectionBodyParameter>) -> String {
     let input = input.unwrap_or_default();
     if parameters.is_empty() {
-        return input;
+        return input.to_owned();
     }
-    match serde_json::from_str::<Value>(&input) {
+    match serde_json::from_str::<Value>(input) {
         Ok(Value::Object(mut object)) => {
             for parameter in parameters {
                 object.insert(parameter.key.unwrap_or_default(), parameter.value.unwrap_or_default().into());
             }
             Value::Object(object).to_string()
         }
-        _ => input,
+        _ => input.to_owned(),
     }
 }

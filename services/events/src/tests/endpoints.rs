@@ -1,55 +1,7 @@
 //! API destinations, their connections, and dead letters.
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
+use super::server::Server;
 use super::*;
 use crate::records::Connection;
-
-/// A server that answers every request with a status, and keeps what it was sent.
-struct Server {
-    url: String,
-    heard: Arc<Mutex<Vec<String>>>,
-    status: Arc<Mutex<u16>>,
-}
-
-impl Server {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (heard, status) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(Mutex::new(200)));
-        let (hears, says) = (heard.clone(), status.clone());
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut sent = Vec::new();
-                while !whole(&sent) {
-                    assert!(stream.read_buf(&mut sent).await.unwrap() > 0);
-                }
-                hears.lock().unwrap().push(String::from_utf8(sent).unwrap());
-                let status = *says.lock().unwrap();
-                let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nLocation: /other\r\n\r\n");
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        Self { url, heard, status }
-    }
-
-    fn heard(&self) -> Vec<String> {
-        std::mem::take(&mut *self.heard.lock().unwrap())
-    }
-
-    fn say(&self, status: u16) {
-        *self.status.lock().unwrap() = status;
-    }
-}
-
-/// Whether head and body of a request have come.
-fn whole(sent: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(sent).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
-    body.len() >= length.unwrap_or(0)
-}
 
 const API_KEY: &str = "a secret of 22 letters";
 
@@ -79,7 +31,7 @@ impl Scene {
         made["ApiDestinationArn"].as_str().unwrap().to_owned()
     }
 
-    async fn pass(&self, seconds: u64) {
+    pub(super) async fn pass(&self, seconds: u64) {
         self.world.clock.advance(Duration::from_secs(seconds));
         self.work().await.unwrap();
     }
@@ -261,8 +213,10 @@ async fn mistakes_with_endpoints_are_told() {
     scene.ok("PutRule", json!({"Name": "r", "EventPattern": r#"{"source":["x"]}"#})).await;
     let connection =
         |kind: &str, auth: Value| json!({"Name": "x", "AuthorizationType": kind, "AuthParameters": auth});
-    let oauth = json!({"OAuthParameters": {"AuthorizationEndpoint": "https://a.b/c", "HttpMethod": "POST",
-        "ClientParameters": {"ClientID": "i", "ClientSecret": "s"}}});
+    let oauth = |endpoint: &str| {
+        json!({"OAuthParameters": {"AuthorizationEndpoint": endpoint, "HttpMethod": "POST",
+            "ClientParameters": {"ClientID": "i", "ClientSecret": "s"}}})
+    };
     let basic = json!({"BasicAuthParameters": {"Username": "u", "Password": "p"}});
     let header = json!({"ApiKeyAuthParameters": {"ApiKeyName": "no header", "ApiKeyValue": "v"}});
     let known = scene.ok("DescribeConnection", json!({"Name": "c"})).await["ConnectionArn"].clone();
@@ -277,8 +231,19 @@ async fn mistakes_with_endpoints_are_told() {
     for (operation, input, told) in [
         (
             "CreateConnection",
-            connection("OAUTH_CLIENT_CREDENTIALS", oauth),
-            "is not served by Longshore: use API_KEY",
+            connection("OAUTH_CLIENT_CREDENTIALS", oauth("ftp://a.b/c")),
+            "AuthorizationEndpoint 'ftp://a.b/c' is no http or https URL",
+        ),
+        (
+            "CreateConnection",
+            connection("API_KEY", oauth("https://a.b/c")),
+            "all of the parameters of AuthorizationType API_KEY",
+        ),
+        (
+            "UpdateConnection",
+            json!({"Name": "c", "AuthorizationType": "OAUTH_CLIENT_CREDENTIALS",
+                "AuthParameters": {"OAuthParameters": {"AuthorizationEndpoint": "https://a.b/c"}}}),
+            "all of the parameters of AuthorizationType OAUTH_CLIENT_CREDENTIALS",
         ),
         (
             "CreateConnection",

@@ -3,7 +3,9 @@ use api::iam::*;
 use kernel::Cx;
 use store::{Batch, Key, Row};
 
+use crate::directory::root;
 use crate::entities::{Page, meant};
+use crate::records::KeyUse;
 use crate::root::access_key;
 use crate::{Error, Iam, limits, records};
 
@@ -78,8 +80,44 @@ impl Iam {
         input: DeleteAccessKey,
     ) -> Result<DeleteAccessKeyOutput, Error> {
         let row = self.key_of(cx, input.user_name, &input.access_key_id).await?;
-        self.commit(Batch::new().remove(&row)).await?;
+        self.commit(Batch::new().remove(&row).delete::<KeyUse>(&row.key)).await?;
         Ok(DeleteAccessKeyOutput {})
+    }
+
+    /// An action on whoever has the key. AWS words a key that nobody has so too.
+    pub(super) async fn on_key(
+        &self,
+        cx: &Cx,
+        action: &'static str,
+        id: &str,
+    ) -> Result<kernel::Access, Error> {
+        let found = self.store.get::<records::AccessKey>(&access_key(cx.account(), id)).await?;
+        Ok(match found.map(|row| row.value.user) {
+            Some(Some(user)) => self.on::<records::User>(cx, action, &user).await?,
+            Some(None) => kernel::Access::new(action, root(cx.account()).arn),
+            None => kernel::Access::new(action, format!("access key {id}")),
+        })
+    }
+
+    /// `N/A` is AWS's word for a key that was never used.
+    pub(super) async fn get_access_key_last_used(
+        &self,
+        cx: &Cx,
+        input: GetAccessKeyLastUsed,
+    ) -> Result<GetAccessKeyLastUsedOutput, Error> {
+        let id = &input.access_key_id;
+        let key = self.store.get::<records::AccessKey>(&access_key(cx.account(), id)).await?;
+        let key = key.ok_or_else(|| unknown(id))?.value;
+        let last = self.last_use(cx.account(), id).await?;
+        let last = last.map_or_else(
+            || AccessKeyLastUsed { last_used_date: None, service_name: "N/A".into(), region: "N/A".into() },
+            |last| AccessKeyLastUsed {
+                last_used_date: Some(last.at),
+                service_name: last.service,
+                region: last.region,
+            },
+        );
+        Ok(GetAccessKeyLastUsedOutput { user_name: key.user, access_key_last_used: Some(last) })
     }
 
     async fn key_of(
@@ -90,8 +128,7 @@ impl Iam {
     ) -> Result<Row<records::AccessKey>, Error> {
         let user = meant(cx, user)?;
         let row = self.store.get::<records::AccessKey>(&access_key(cx.account(), id)).await?;
-        row.filter(|row| same(row.value.user.as_deref(), user.as_deref()))
-            .ok_or_else(|| Error::NoSuchEntity(format!("The Access Key with id {id} cannot be found.")))
+        row.filter(|row| same(row.value.user.as_deref(), user.as_deref())).ok_or_else(|| unknown(id))
     }
 
     /// The keys of a user, or of the root user.
@@ -106,6 +143,10 @@ impl Iam {
             .filter(|row: &Row<records::AccessKey>| same(row.value.user.as_deref(), user))
             .collect())
     }
+}
+
+fn unknown(id: &str) -> Error {
+    Error::NoSuchEntity(format!("The Access Key with id {id} cannot be found."))
 }
 
 fn same(a: Option<&str>, b: Option<&str>) -> bool {

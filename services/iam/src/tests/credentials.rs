@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use kernel::{Door, Grant, face};
+use kernel::{Clock, Door, Grant, face};
 use serde_json::json;
 
 use super::*;
@@ -107,6 +107,72 @@ async fn keys_survive_a_restart_and_can_be_turned_off() {
     assert!(stored.windows(id.len()).any(|window| window == id), "the files hold the state");
     let secret = root.secret_access_key.as_bytes();
     assert!(!stored.windows(secret.len()).any(|window| window == secret), "secrets are sealed at rest");
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key() {
+    let setup = setup().await;
+    let mut ids = Vec::new();
+    for user in ["alice", "bob"] {
+        setup.call("root", "CreateUser", json!({"UserName": user})).await.unwrap();
+        let made = setup.call("root", "CreateAccessKey", json!({"UserName": user})).await.unwrap();
+        ids.push(made["AccessKey"]["AccessKeyId"].as_str().unwrap().to_owned());
+    }
+    let (id, other) = (&*ids[0], &*ids[1]);
+    let asked = async |setup: &Setup, id: &str, user: &str, used: Value| {
+        let expected = json!({"UserName": user, "AccessKeyLastUsed": used});
+        setup.check(vec![("root", "GetAccessKeyLastUsed", json!({"AccessKeyId": id}), expected)]).await;
+    };
+    let never = || json!({"LastUsedDate": null, "ServiceName": "N/A", "Region": "N/A"});
+    let at = |setup: &Setup, service: &str, region: &str| {
+        let date = kernel::json::to_value(&api::iam::AccessKeyLastUsed {
+            last_used_date: Some(setup.world.clock.now()),
+            ..Default::default()
+        });
+        json!({"LastUsedDate": date["LastUsedDate"], "ServiceName": service, "Region": region})
+    };
+    asked(&setup, id, "alice", never()).await;
+    setup.iam.used(id, "s3", REGION);
+    setup.iam.used("ASIASESSION", "s3", REGION);
+    setup.iam.used(id, &"s".repeat(1000), REGION);
+    let first = at(&setup, "s3", REGION);
+    asked(&setup, id, "alice", first.clone()).await;
+    let commits = setup.world.store.counts().commits;
+    setup.iam.save_uses().await.unwrap();
+    setup.iam.save_uses().await.unwrap();
+    assert_eq!(setup.world.store.counts().commits, commits + 1, "what is written is not written again");
+    setup.world.clock.advance(std::time::Duration::from_secs(60));
+    setup.iam.used(id, "sts", "eu-west-1");
+    asked(&setup, id, "alice", at(&setup, "sts", "eu-west-1")).await;
+    asked(&setup, other, "bob", never()).await;
+
+    // Killed: the use before is known still.
+    let setup = serve(setup.world.restart().await).await;
+    asked(&setup, id, "alice", first).await;
+    for id in [id, other] {
+        setup.iam.used(id, "ecs", REGION);
+    }
+    let last = at(&setup, "ecs", REGION);
+    let delete = json!({"UserName": "bob", "AccessKeyId": other});
+    setup.call("root", "DeleteAccessKey", delete).await.unwrap();
+    setup.iam.save_uses().await.unwrap();
+    let setup = serve(setup.world.restart().await).await;
+    asked(&setup, id, "alice", last).await;
+    let uses = setup.world.store.all::<crate::records::KeyUse>(store::Key::all()).await.unwrap();
+    assert_eq!(uses.len(), 1, "a deleted key leaves none: {uses:?}");
+
+    let mine = allow("iam:GetAccessKeyLastUsed", &iam_arn("user/alice"));
+    let policy = json!({"UserName": "bob", "PolicyName": "p", "PolicyDocument": mine});
+    setup.call("root", "PutUserPolicy", policy).await.unwrap();
+    let denied = json!("AccessDenied");
+    setup
+        .check(vec![
+            ("bob", "GetAccessKeyLastUsed", json!({"AccessKeyId": id}), json!({"UserName": "alice"})),
+            ("bob", "GetAccessKeyLastUsed", json!({"AccessKeyId": other}), denied.clone()),
+            ("alice", "GetAccessKeyLastUsed", json!({"AccessKeyId": id}), denied),
+            ("root", "GetAccessKeyLastUsed", json!({"AccessKeyId": other}), json!("NoSuchEntity")),
+        ])
+        .await;
 }
 
 #[tokio::test]

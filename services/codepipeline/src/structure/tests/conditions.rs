@@ -204,6 +204,14 @@ fn rules_are_checked_as_actions_are() {
     let mut short = alarm(json!({"WaitTime": "20"}));
     short["timeoutInMinutes"] = json!(20);
     refused(short, "configuration key 'WaitTime': 20 minutes are not less than the rule's timeoutInMinutes");
+    refused(alarm(json!({"WaitTime": "86401"})), "configuration key 'WaitTime' must be a whole number");
+    refused(
+        alarm(json!({"WaitTime": "86400"})),
+        "configuration key 'WaitTime': 86400 minutes are not less than the rule's timeoutInMinutes, 86400",
+    );
+    let mut reads = alarm(json!({}));
+    reads["inputArtifacts"] = json!([{"name": "In"}]);
+    refused(reads, "it has 1 inputArtifacts, and CloudWatchAlarm takes from 0 to 0");
     let shell = |inputs: Value, commands: Value| {
         let mut shell = rule("Commands", json!({}));
         (shell["inputArtifacts"], shell["commands"]) = (inputs, commands);

@@ -3,16 +3,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use kernel::face::plain;
+use kernel::face::{collect, plain};
 use kernel::{Body, Door, Face, Fault, Fut};
 use serde_json::Value;
 use store::{Batch, Key, Row};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::record::{Authentication, BY_TOKEN, Webhook};
 use super::{Webhooks, judge};
@@ -37,26 +35,13 @@ fn answer<T>(status: StatusCode, text: &str) -> Result<T, Answer> {
     Err((status, text.to_owned()))
 }
 
-/// The whole body, if it came whole and is no larger than it may be.
-async fn collect(mut body: Body) -> Option<Bytes> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
-        if all.len() + data.len() > limits::WEBHOOK_BODY {
-            return None;
-        }
-        all.extend_from_slice(&data);
-    }
-    Some(all.freeze())
-}
-
 impl WebhookFace {
     pub(super) fn new(webhooks: Arc<Webhooks>) -> Self {
         Self { webhooks, places: Semaphore::new(limits::WEBHOOK_DELIVERIES) }
     }
 
     async fn deliver(&self, door: &Door, request: Request<Body>) -> Result<String, Answer> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let Ok(_place) = self.places.acquire().await else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
         };
@@ -64,11 +49,8 @@ impl WebhookFace {
         if head.method != Method::POST {
             return answer(StatusCode::METHOD_NOT_ALLOWED, "a webhook takes POST");
         }
-        let Ok(Some(body)) = timeout(limits::WEBHOOK_TIME, collect(body)).await else {
-            let most = limits::WEBHOOK_BODY;
-            let text = format!("the body did not arrive whole and in time, or exceeds {most} bytes");
-            return answer(StatusCode::PAYLOAD_TOO_LARGE, &text);
-        };
+        let body = collect(&mut body, limits::WEBHOOK_BODY, limits::WEBHOOK_TIME).await;
+        let body = body.map_err(|why| (why.status(), why.to_string()))?;
         self.authentic(&row, door, &head, &body)?;
         let document: Value = match serde_json::from_slice(&body) {
             Ok(document) => document,
