@@ -360,6 +360,5 @@ fn listed(cx: &Cx, connection: Record) -> Connection {
         creation_time: Some(connection.created),
         last_modified_time: Some(connection.modified),
         last_authorized_time: connection.authorized,
-        ..Connection::default()
     }
 }
