@@ -386,7 +386,9 @@ async fn commands_go_on_over_a_restart() {
     let b = b.restart().await;
     b.commands_end("FAILED").await;
     let failed = b.newest("Failed").await;
-    let summary = "The beforeEntry condition of stage 'B' failed: rule 'r': Build terminated with state: FAILED.                    Phase: BUILD, Code: COMMAND_EXECUTION_ERROR, Message:                    Error while executing command: false. Reason: exit status 1";
+    let summary = "The beforeEntry condition of stage 'B' failed: rule 'r': Build terminated with state: FAILED. \
+                   Phase: BUILD, Code: COMMAND_EXECUTION_ERROR, Message: \
+                   Error while executing command: false. Reason: exit status 1";
     assert_eq!(failed["statusSummary"], summary);
 
     // It ends while the server is away, and nobody hears of it.
