@@ -6,15 +6,6 @@ use tokio::process::Command;
 
 use crate::{Bounds, Result, command, run};
 
-/// Which commits may be asked for by their ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Those that a branch or tag reaches.
-    Refs,
-    /// All that the repository holds.
-    All,
-}
-
 /// A clone that is to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clone<'a> {
@@ -22,14 +13,12 @@ pub struct Clone<'a> {
     pub from: &'a Path,
     /// The folder, which is made.
     pub folder: &'a Path,
-    /// The commit that is checked out. As in CodeBuild, no branch is.
+    /// The commit that is checked out, which no branch needs to reach. As in CodeBuild, no branch is.
     pub commit: &'a str,
     /// So many commits of each branch's history, without tags; none: all, with them.
     pub depth: Option<u32>,
     /// What the clone fetches from and pushes to.
     pub origin: &'a str,
-    /// Whether the commit may be one that no branch or tag reaches.
-    pub reach: Reach,
     /// Bytes of a file that git may write.
     pub largest: Option<u64>,
     /// Of each of its commands.
@@ -47,16 +36,12 @@ impl Clone<'_> {
     }
 
     fn fetch(&self) -> Command {
-        let allow = match self.reach {
-            Reach::Refs => "allowReachableSHA1InWant",
-            Reach::All => "allowAnySHA1InWant",
-        };
         let mut fetch = self.inside("fetch");
         fetch.args(["--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head"]);
-        // What serves it on this side.
+        // What serves it on this side; git's own protocol gives any commit out, only older ones ask.
         fetch.args([
             "--upload-pack",
-            &format!("git -c safe.directory='*' -c uploadpack.{allow}=true upload-pack"),
+            "git -c safe.directory='*' -c uploadpack.allowAnySHA1InWant=true upload-pack",
         ]);
         fetch.args(self.depth.map(|depth| format!("--depth={depth}")));
         // By its URL: a path would share objects with the repository.

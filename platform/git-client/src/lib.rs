@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-pub use clone::{Clone, Reach};
+pub use clone::Clone;
 
 /// Configuration of every command.
 const CONFIG: [(&str, &str); 3] =

@@ -63,25 +63,23 @@ async fn a_clone_has_what_was_asked_for() {
     let lone = git(&bare, &["commit-tree", &tree, "-m", "nobody's"], b"").await.unwrap();
     git(&bare, &["update-ref", "refs/heads/main", &second], b"").await.unwrap();
     git(&bare, &["update-ref", "refs/tags/v1", &first], b"").await.unwrap();
-    let cloned = async |name: &str, commit: &str, depth: Option<u32>, reach: Reach| {
+    let cloned = async |name: &str, commit: &str, depth: Option<u32>| {
         let folder = home.path().join(name);
         let (from, folder, origin) = (&*bare, &*folder, "https://example.com/repo");
-        let clone =
-            Clone { from, folder, commit, depth, origin, reach, largest: Some(1 << 20), bounds: BOUNDS };
+        let clone = Clone { from, folder, commit, depth, origin, largest: Some(1 << 20), bounds: BOUNDS };
         clone.make().await?;
         let log = git(folder, &["log", "--format=%s"], b"").await?;
         let refs = git(folder, &["for-each-ref", "--format=%(refname)"], b"").await?;
         Ok::<_, Error>((log, refs))
     };
-    let (log, refs) = cloned("whole", &second, None, Reach::Refs).await.unwrap();
+    let (log, refs) = cloned("whole", &second, None).await.unwrap();
     assert_eq!((&*log, &*refs), ("second\nfirst", "refs/remotes/origin/main\nrefs/tags/v1"));
-    let (log, refs) = cloned("shallow", &second, Some(1), Reach::Refs).await.unwrap();
+    let (log, refs) = cloned("shallow", &second, Some(1)).await.unwrap();
     assert_eq!((&*log, &*refs), ("second", "refs/remotes/origin/main"));
     let whole = home.path().join("whole");
     assert_eq!(git(&whole, &["remote", "get-url", "origin"], b"").await.unwrap(), "https://example.com/repo");
     let head = std::fs::read_to_string(whole.join(".git/logs/HEAD")).unwrap();
     assert!(!head.contains("bare.git") && !whole.join(".git/FETCH_HEAD").exists(), "{head}");
 
-    assert!(cloned("refused", &lone, None, Reach::Refs).await.is_err());
-    assert_eq!(cloned("lone", &lone, None, Reach::All).await.unwrap().0, "nobody's");
+    assert_eq!(cloned("lone", &lone, None).await.unwrap().0, "nobody's");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use git_client::{Bounds, Reach};
+use git_client::Bounds;
 use tokio::process::{Child, Command};
 
 pub use objects::{Commit, Kind, Signature, is_id};
@@ -216,8 +216,7 @@ impl Repo {
         origin: &str,
     ) -> Result<()> {
         let (from, bounds) = (&*self.path, Bounds { within: limits::CLONE, ..BOUNDS });
-        let reach = Reach::Refs;
-        let clone = git_client::Clone { from, folder, commit, depth, origin, reach, largest: None, bounds };
+        let clone = git_client::Clone { from, folder, commit, depth, origin, largest: None, bounds };
         Ok(clone.make().await?)
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::internal::FetchedCommit;
-use git_client::{Bounds, Reach, Running};
+use git_client::{Bounds, Running};
 use kernel::{Fault, Timestamp};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -278,9 +278,9 @@ impl Cache {
         depth: Option<u32>,
         origin: &str,
     ) -> Result<()> {
-        let (from, reach, largest) = (&*self.path, Reach::All, Some(limits::FILE));
+        let (from, largest) = (&*self.path, Some(limits::FILE));
         let bounds = bounds(limits::CLONE);
-        let clone = git_client::Clone { from, folder, commit, depth, origin, reach, largest, bounds };
+        let clone = git_client::Clone { from, folder, commit, depth, origin, largest, bounds };
         Ok(clone.make().await?)
     }
 
