@@ -39,8 +39,10 @@ async fn commands_are_bounded_and_named() {
     assert_eq!(read(BOUNDS).await.unwrap().len(), 5000);
     let much = read(Bounds { output: 4999, ..BOUNDS }).await.unwrap_err();
     assert_eq!(much.to_string(), "git cat-file answers more than can be held");
-    let slow = read(Bounds { within: Duration::ZERO, ..BOUNDS }).await.unwrap_err();
-    assert_eq!(slow.to_string(), "git cat-file took too long");
+    let mut slow = command([("alias.wait", "!sleep 600")], None);
+    let slow =
+        run(slow.arg("wait"), Bounds { within: Duration::from_millis(10), ..BOUNDS }, Vec::new()).await;
+    assert_eq!(slow.unwrap_err().to_string(), "git wait took too long");
     let mut large = command([], Some(2048));
     let args = ["-c", "core.compression=0", "hash-object", "-w", "--stdin"];
     let large = run(large.args(args).current_dir(folder), BOUNDS, vec![b'y'; 5000]).await;
