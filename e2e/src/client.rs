@@ -191,9 +191,10 @@ fn join(args: &[impl AsRef<str>]) -> String {
     args.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
 }
 
-/// The repository's root.
+/// The repository's root, as cargo says it when it runs a test: what was built may be of another checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Where setup keeps what it made.

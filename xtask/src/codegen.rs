@@ -61,9 +61,10 @@ pub fn run(check: bool) -> Result<(), String> {
     }
 }
 
-/// The workspace's folder.
+/// The workspace's folder, as cargo says it when it runs this: what was built may be of another checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 fn rustfmt(text: &str) -> Result<String, String> {

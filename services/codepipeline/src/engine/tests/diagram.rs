@@ -23,7 +23,9 @@ fn documented(text: &str) -> BTreeSet<String> {
 
 #[track_caller]
 pub(super) fn check(seen: &Seen) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline-states.md");
+    // As cargo says it when it runs this: what was built may be of another checkout.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&package).join("../../docs/pipeline-states.md");
     let text = std::fs::read_to_string(path).expect("the document");
     let line = |(of, from, to, event): &(&str, &str, &str, &str)| format!("{of}: {from} --> {to} : {event}");
     let seen: BTreeSet<String> = seen.iter().map(line).collect();
