@@ -83,5 +83,6 @@ async fn a_crash_after_any_commit_changes_nothing() {
         }
         crashes += 1;
     }
-    assert!(crashes > 8, "only {crashes} commits were crashed after");
+    // The pipeline, and the ends of its source, rule, build and deployment, at least.
+    assert!(crashes >= 5, "only {crashes} commits were crashed after");
 }

@@ -65,5 +65,6 @@ async fn a_crash_after_any_commit_loses_no_job_and_does_none_twice() {
         }
         crashes += 1;
     }
-    assert!(crashes > 8, "only {crashes} commits were crashed after");
+    // The type, the pipeline, the end of its source, and three for the job; cursors of consumers may share theirs.
+    assert!(crashes >= 6, "only {crashes} commits were crashed after");
 }
