@@ -28,11 +28,24 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// A part of a record, read from the same rows: what it leaves out is passed over and not made, which is most of the
-/// time that a list of long records takes.
+/// What is read from a record's rows: the record, or a part of it. What a part leaves out is passed over and not made,
+/// which is most of the time that a list of long records takes.
 pub trait View: DeserializeOwned {
     /// The record, of whose current format the view has some fields.
     type Of: Record;
+
+    /// The view of a record that was migrated.
+    fn of(record: Self::Of) -> std::result::Result<Self, String> {
+        serde_json::to_value(record).and_then(serde_json::from_value).map_err(|e| e.to_string())
+    }
+}
+
+impl<R: Record> View for R {
+    type Of = R;
+
+    fn of(record: R) -> std::result::Result<R, String> {
+        Ok(record)
+    }
 }
 
 /// A record as it was read.
@@ -57,32 +70,17 @@ pub(crate) fn encode(what: &str, value: &impl Serialize) -> Result<String> {
     Ok(text)
 }
 
-/// A stored body as today's type.
-pub(crate) fn decode<R: Record>(key: &Key, format: u32, body: &str) -> Result<R> {
-    decode_as::<R, R>(key, format, body, Ok)
-}
-
 /// A stored body as a view of today's type.
-pub(crate) fn decode_view<V: View>(key: &Key, format: u32, body: &str) -> Result<V> {
-    let view =
-        |record| serde_json::to_value(record).and_then(serde_json::from_value).map_err(|e| e.to_string());
-    decode_as::<V::Of, V>(key, format, body, view)
-}
-
-fn decode_as<R: Record, V: DeserializeOwned>(
-    key: &Key,
-    format: u32,
-    body: &str,
-    migrated: impl FnOnce(R) -> std::result::Result<V, String>,
-) -> Result<V> {
-    let unreadable = |reason: String| Error::Unreadable { kind: R::TABLE, key: format!("{key:?}"), reason };
-    if format > R::VERSION {
-        let reason = format!("version {format} is newer than this Longshore's {}", R::VERSION);
+pub(crate) fn decode<V: View>(key: &Key, format: u32, body: &str) -> Result<V> {
+    let unreadable =
+        |reason: String| Error::Unreadable { kind: V::Of::TABLE, key: format!("{key:?}"), reason };
+    if format > V::Of::VERSION {
+        let reason = format!("version {format} is newer than this Longshore's {}", V::Of::VERSION);
         return Err(unreadable(reason));
     }
-    if format == R::VERSION {
+    if format == V::Of::VERSION {
         return serde_json::from_str(body).map_err(|e| unreadable(e.to_string()));
     }
     let body = serde_json::from_str(body).map_err(|e| unreadable(e.to_string()))?;
-    R::migrate(format, body).and_then(migrated).map_err(unreadable)
+    V::Of::migrate(format, body).and_then(V::of).map_err(unreadable)
 }

@@ -1,24 +1,17 @@
 //! Reading tables.
 use crate::apply::{signed, unsigned};
-use crate::record::{decode, decode_view};
+use crate::record::decode;
 use crate::{Error, Key, Prefix, Record, Result, Row, Store, View, limits, sql};
 
 type Columns = (Vec<u8>, i64, i64, i64, String);
 
-fn row<R: Record>(columns: Columns) -> Result<Row<R>> {
-    row_of(columns, decode)
-}
-
-/// How a body is read: its key, format and text.
-type Decode<V> = fn(&Key, u32, &str) -> Result<V>;
-
-fn row_of<V>((key, created, version, format, body): Columns, decode: Decode<V>) -> Result<Row<V>> {
+fn row<V: View>((key, created, version, format, body): Columns) -> Result<Row<V>> {
     let key = Key(key);
     let value = decode(&key, u32::try_from(format).unwrap_or(u32::MAX), &body)?;
     Ok(Row { key, value, created: unsigned(created), version: unsigned(version) })
 }
 
-fn rows<R: Record>(columns: Vec<Columns>) -> Result<Vec<Row<R>>> {
+fn rows<V: View>(columns: Vec<Columns>) -> Result<Vec<Row<V>>> {
     columns.into_iter().map(row).collect()
 }
 
@@ -33,17 +26,10 @@ pub(crate) fn page(limit: usize) -> i64 {
 
 impl Store {
     /// The row with this key.
-    pub async fn get<R: Record>(&self, key: &Key) -> Result<Option<Row<R>>> {
-        let found: Option<Columns> =
-            sqlx::query_as(sql::GET).bind(R::TABLE).bind(&key.0).fetch_optional(self.reader()?).await?;
-        found.map(row).transpose()
-    }
-
-    /// A view of the row with this key.
-    pub async fn view<V: View>(&self, key: &Key) -> Result<Option<Row<V>>> {
+    pub async fn get<V: View>(&self, key: &Key) -> Result<Option<Row<V>>> {
         let query = sqlx::query_as(sql::GET).bind(V::Of::TABLE).bind(&key.0);
         let found: Option<Columns> = query.fetch_optional(self.reader()?).await?;
-        found.map(|columns| row_of(columns, decode_view)).transpose()
+        found.map(row).transpose()
     }
 
     /// Rows in the order of their keys, after `after` (exclusive), at most `limit`.
@@ -95,40 +81,21 @@ impl Store {
     }
 
     /// Rows as they were created, newest first, created before sequence `before` (none: all), at most `limit`.
-    pub async fn list_newest<R: Record>(
-        &self,
-        prefix: impl Into<Prefix>,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Row<R>>> {
-        rows(self.newest::<R>(prefix.into(), before, limit).await?)
-    }
-
-    /// The same of a view.
-    pub async fn view_newest<V: View>(
+    pub async fn list_newest<V: View>(
         &self,
         prefix: impl Into<Prefix>,
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Row<V>>> {
-        let found = self.newest::<V::Of>(prefix.into(), before, limit).await?;
-        found.into_iter().map(|columns| row_of(columns, decode_view)).collect()
-    }
-
-    async fn newest<R: Record>(
-        &self,
-        prefix: Prefix,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Columns>> {
+        let (prefix, table) = (prefix.into(), V::Of::TABLE);
         let before = signed(before.unwrap_or(u64::MAX));
-        if listed::<R>(&prefix) {
-            let query = sqlx::query_as(sql::LISTED_NEWEST).bind(R::TABLE).bind(prefix.0).bind(before);
-            return Ok(query.bind(page(limit)).fetch_all(self.reader()?).await?);
+        if listed::<V::Of>(&prefix) {
+            let query = sqlx::query_as(sql::LISTED_NEWEST).bind(table).bind(prefix.0).bind(before);
+            return rows(query.bind(page(limit)).fetch_all(self.reader()?).await?);
         }
         let (start, end) = prefix.range();
-        let query = sqlx::query_as(sql::LIST_NEWEST).bind(R::TABLE).bind(start).bind(end).bind(before);
-        Ok(query.bind(page(limit)).fetch_all(self.reader()?).await?)
+        let query = sqlx::query_as(sql::LIST_NEWEST).bind(table).bind(start).bind(end).bind(before);
+        rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
     }
 
     /// All rows in the order of their keys; more than [`limits::ALL`] are an error. For workers and small families.

@@ -222,9 +222,9 @@ async fn old_formats_are_migrated_and_newer_ones_refused() {
     store.commit(Batch::new().put(&key("a"), &OldNote { note: "old".into() })).await.unwrap();
     let row = store.get::<Note>(&key("a")).await.unwrap().unwrap();
     assert_eq!(row.value, Note { text: "old".into(), tag: "from 1".into() });
-    assert_eq!(store.view::<Tag>(&key("a")).await.unwrap().unwrap().value, Tag { tag: "from 1".into() });
+    assert_eq!(store.get::<Tag>(&key("a")).await.unwrap().unwrap().value, Tag { tag: "from 1".into() });
     store.commit(Batch::new().update(&row)).await.unwrap();
-    let view = store.view_newest::<Tag>(Key::all(), None, 9).await.unwrap();
+    let view = store.list_newest::<Tag>(Key::all(), None, 9).await.unwrap();
     assert_eq!(view.into_iter().map(|row| row.value).collect::<Vec<_>>(), [Tag { tag: "from 1".into() }]);
     let newer = store.get::<OldNote>(&key("a")).await.err().unwrap();
     assert!(newer.to_string().contains("version 2 is newer"), "{newer}");

@@ -22,7 +22,7 @@ impl CodePipeline {
         let mut rows = match succeeded {
             Some((version, stage)) => self.succeeded(place, version, stage, before, most + 1).await?,
             None => {
-                let rows = self.desk.store.view_newest::<Listed>(place.key(), before, most + 1).await?;
+                let rows = self.desk.store.list_newest::<Listed>(place.key(), before, most + 1).await?;
                 rows.into_iter().map(|row| (row.created, row.value)).collect()
             }
         };
@@ -47,7 +47,7 @@ impl CodePipeline {
         let mut rows = Vec::with_capacity(marks.len());
         for Succeeded { execution } in marks.into_iter().map(|mark| mark.value) {
             // One that is removed at this moment is not there any more.
-            if let Some(row) = self.desk.store.view::<Listed>(&place.execution(&execution)).await? {
+            if let Some(row) = self.desk.store.get::<Listed>(&place.execution(&execution)).await? {
                 rows.push((row.value.execution.number, row.value));
             }
         }
