@@ -59,10 +59,7 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolClosed => Self::Closed,
-            other => Self::Database(other.to_string()),
-        }
+        Self::Database(error.to_string())
     }
 }
 

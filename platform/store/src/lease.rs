@@ -1,5 +1,6 @@
 //! Leases: who may act for a stream or a piece of work, and for how long.
 use kernel::Timestamp;
+use rusqlite::Row;
 
 use crate::apply::unsigned;
 use crate::{Key, Result, Store, sql};
@@ -40,8 +41,8 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Claim>> {
-        let query = sqlx::query_as(sql::LEASE).bind(kind).bind(&key.0);
-        let found: Option<(String, i64, i64)> = query.fetch_optional(self.reader()?).await?;
+        let held = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Option<(String, i64, i64)> = self.one(sql::LEASE, (kind, &key.0), held).await?;
         let (was, epoch) = match found {
             None => (0, 1),
             Some((holder, epoch, _)) if holder == owner => (unsigned(epoch), unsigned(epoch)),

@@ -20,6 +20,7 @@ mod lease;
 pub mod limits;
 mod outbox;
 mod page;
+mod readers;
 mod record;
 mod remember;
 mod rows;

@@ -29,8 +29,10 @@ pub const KEY: usize = 4096;
 pub const PAGE: usize = 10_000;
 /// Rows that [`crate::Store::all`] answers at most; more is an error, never a silent cut.
 pub const ALL: usize = 200_000;
-/// Connections that read.
-pub const READERS: u32 = 4;
+/// Connections that are kept to read with.
+pub const READERS: usize = 4;
+/// Rows of a read that is done without a word to the runtime.
+pub const SHORT: usize = 1000;
 /// Tries of [`crate::Store::update`].
 pub const TRIES: u32 = 16;
 /// How much later each further try of it begins.

@@ -1,7 +1,9 @@
 //! The outbox: what was published in batches, read by consumers with durable cursors.
+use rusqlite::Row;
 use serde_json::Value;
 
 use crate::apply::{signed, unsigned};
+use crate::readers::text;
 use crate::rows::page;
 use crate::{Batch, Error, Key, Result, Store, sql};
 
@@ -17,17 +19,16 @@ pub struct Message {
 impl Store {
     /// Messages of a topic behind `after`, in the order they were committed, at most `limit`.
     pub async fn messages(&self, topic: &'static str, after: u64, limit: usize) -> Result<Vec<Message>> {
-        let query = sqlx::query_as(sql::MESSAGES).bind(topic).bind(signed(after)).bind(page(limit));
-        let found: Vec<(i64, String)> = query.fetch_all(self.reader()?).await?;
-        let message = |(seq, body): (i64, String)| {
-            let payload = serde_json::from_str(&body).map_err(|e| Error::Unreadable {
+        let message = |row: &Row<'_>| {
+            let seq = unsigned(row.get(0)?);
+            let payload = serde_json::from_str(text(row, 1)?).map_err(|e| Error::Unreadable {
                 kind: topic,
-                key: format!("{:?}", Key::all().number(unsigned(seq))),
+                key: format!("{:?}", Key::all().number(seq)),
                 reason: e.to_string(),
             })?;
-            Ok(Message { seq: unsigned(seq), payload })
+            Ok(Message { seq, payload })
         };
-        found.into_iter().map(message).collect()
+        self.many(sql::MESSAGES, (topic, signed(after), page(limit)), limit, message).await
     }
 
     /// Up to where a consumer has dealt with a topic. One that is new is made known first: from then on, messages
@@ -48,7 +49,6 @@ impl Store {
     }
 
     async fn known(&self, topic: &'static str, consumer: &'static str) -> Result<Option<u64>> {
-        let query = sqlx::query_scalar(sql::CURSOR).bind(topic).bind(consumer);
-        Ok(query.fetch_optional(self.reader()?).await?.map(unsigned))
+        self.one(sql::CURSOR, (topic, consumer), |row| Ok(unsigned(row.get(0)?))).await
     }
 }

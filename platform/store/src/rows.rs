@@ -1,18 +1,14 @@
 //! Reading tables.
 use crate::apply::{signed, unsigned};
+use crate::readers::text;
 use crate::record::decode;
 use crate::{Error, Key, Prefix, Record, Result, Row, Store, View, limits, sql};
 
-type Columns = (Vec<u8>, i64, i64, i64, String);
-
-fn row<V: View>((key, created, version, format, body): Columns) -> Result<Row<V>> {
-    let key = Key(key);
-    let value = decode(&key, u32::try_from(format).unwrap_or(u32::MAX), &body)?;
-    Ok(Row { key, value, created: unsigned(created), version: unsigned(version) })
-}
-
-fn rows<V: View>(columns: Vec<Columns>) -> Result<Vec<Row<V>>> {
-    columns.into_iter().map(row).collect()
+/// From the columns key, created, version, format, body.
+fn row<V: View>(columns: &rusqlite::Row<'_>) -> Result<Row<V>> {
+    let key = Key(columns.get(0)?);
+    let value = decode(&key, columns.get(3)?, text(columns, 4)?)?;
+    Ok(Row { key, value, created: unsigned(columns.get(1)?), version: unsigned(columns.get(2)?) })
 }
 
 /// Whether the store keeps the list of this prefix.
@@ -27,9 +23,7 @@ pub(crate) fn page(limit: usize) -> i64 {
 impl Store {
     /// The row with this key.
     pub async fn get<V: View>(&self, key: &Key) -> Result<Option<Row<V>>> {
-        let query = sqlx::query_as(sql::GET).bind(V::Of::TABLE).bind(&key.0);
-        let found: Option<Columns> = query.fetch_optional(self.reader()?).await?;
-        found.map(row).transpose()
+        self.one(sql::GET, (V::Of::TABLE, &key.0), row).await
     }
 
     /// Rows in the order of their keys, after `after` (exclusive), at most `limit`.
@@ -44,8 +38,7 @@ impl Store {
             // One bound and no other: SQLite seeks to it, where it would scan up to a second. A NUL makes the next key.
             start = start.max([&after.0[..], &[0]].concat());
         }
-        let query = sqlx::query_as(sql::LIST).bind(R::TABLE).bind(start).bind(end);
-        rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
+        self.many(sql::LIST, (R::TABLE, start, end, page(limit)), limit, row).await
     }
 
     /// Rows in the reverse order of their keys, before `before` (exclusive), at most `limit`.
@@ -59,8 +52,7 @@ impl Store {
         if let Some(before) = before {
             end = end.min(before.0.clone());
         }
-        let query = sqlx::query_as(sql::LIST_BACK).bind(R::TABLE).bind(start).bind(end);
-        rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
+        self.many(sql::LIST_BACK, (R::TABLE, start, end, page(limit)), limit, row).await
     }
 
     /// Rows as they were created, oldest first, created after sequence `after` (0: all), at most `limit`.
@@ -72,12 +64,12 @@ impl Store {
     ) -> Result<Vec<Row<R>>> {
         let prefix = prefix.into();
         if listed::<R>(&prefix) {
-            let query = sqlx::query_as(sql::LISTED_BY_SEQ).bind(R::TABLE).bind(prefix.0).bind(signed(after));
-            return rows(query.bind(page(limit)).fetch_all(self.reader()?).await?);
+            let params = (R::TABLE, prefix.0, signed(after), page(limit));
+            return self.many(sql::LISTED_BY_SEQ, params, limit, row).await;
         }
         let (start, end) = prefix.range();
-        let query = sqlx::query_as(sql::LIST_BY_SEQ).bind(R::TABLE).bind(start).bind(end).bind(signed(after));
-        rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
+        let params = (R::TABLE, start, end, signed(after), page(limit));
+        self.many(sql::LIST_BY_SEQ, params, limit, row).await
     }
 
     /// Rows as they were created, newest first, created before sequence `before` (none: all), at most `limit`.
@@ -90,12 +82,11 @@ impl Store {
         let (prefix, table) = (prefix.into(), V::Of::TABLE);
         let before = signed(before.unwrap_or(u64::MAX));
         if listed::<V::Of>(&prefix) {
-            let query = sqlx::query_as(sql::LISTED_NEWEST).bind(table).bind(prefix.0).bind(before);
-            return rows(query.bind(page(limit)).fetch_all(self.reader()?).await?);
+            let params = (table, prefix.0, before, page(limit));
+            return self.many(sql::LISTED_NEWEST, params, limit, row).await;
         }
         let (start, end) = prefix.range();
-        let query = sqlx::query_as(sql::LIST_NEWEST).bind(table).bind(start).bind(end).bind(before);
-        rows(query.bind(page(limit)).fetch_all(self.reader()?).await?)
+        self.many(sql::LIST_NEWEST, (table, start, end, before, page(limit)), limit, row).await
     }
 
     /// All rows in the order of their keys; more than [`limits::ALL`] are an error. For workers and small families.
@@ -126,14 +117,14 @@ impl Store {
     ) -> Result<Vec<Row<R>>> {
         debug_assert!(R::INDEXES.contains(&index), "{} has no index {index}", R::TABLE);
         let (start, end) = prefix.into().range();
-        let query = sqlx::query_as(sql::FIND).bind(R::TABLE).bind(index).bind(value).bind(start).bind(end);
-        rows(query.bind(signed(after)).bind(page(limit)).fetch_all(self.reader()?).await?)
+        let params = (R::TABLE, index, value, start, end, signed(after), page(limit));
+        self.many(sql::FIND, params, limit, row).await
     }
 
     /// How many rows there are.
     pub async fn count<R: Record>(&self, prefix: impl Into<Prefix>) -> Result<u64> {
         let (start, end) = prefix.into().range();
-        let query = sqlx::query_scalar(sql::COUNT).bind(R::TABLE).bind(start).bind(end);
-        Ok(unsigned(query.fetch_one(self.reader()?).await?))
+        let count = self.one(sql::COUNT, (R::TABLE, start, end), |row| Ok(unsigned(row.get(0)?))).await?;
+        Ok(count.unwrap_or(0))
     }
 }

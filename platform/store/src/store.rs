@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
 use crate::checkpoint::Checkpoints;
+use crate::readers::Readers;
 use crate::wake::Wakes;
 use crate::writer::{Ask, Counters, Fuse, Patient, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
@@ -45,7 +44,7 @@ struct Inner {
     dir: PathBuf,
     asks: mpsc::Sender<Ask>,
     patient: Arc<Patient>,
-    readers: SqlitePool,
+    readers: Readers,
     wakes: Arc<Wakes>,
     fuse: Fuse,
     counts: Arc<Counters>,
@@ -65,20 +64,14 @@ impl Store {
         let file = dir.join("state.db");
         open_private(&file)?;
         let failed = |e: sqlx::Error| Error::Folder { path: file.clone(), reason: e.to_string() };
-        let base = SqliteConnectOptions::new().filename(&file).busy_timeout(limits::BUSY);
-        let fresh = base.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        let fresh = SqliteConnectOptions::new().filename(&file).busy_timeout(limits::BUSY);
+        let fresh = fresh.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
         migrate(fresh.connect().await.map_err(failed)?).await?;
         let failed = |reason: String| Error::Folder { path: file.clone(), reason };
         let db = writing(&file).map_err(|e| failed(e.to_string()))?;
         let checkpoints = Checkpoints::start(&file).map_err(|e| failed(e.to_string()))?;
         let sequence: i64 = db.query_row(sql::SEQUENCE, [], |row| row.get(0))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(limits::READERS)
-            // A file does not go away as a server may; the question whether it is there costs as much as most reads.
-            .test_before_acquire(false)
-            .connect_with(base.read_only(true))
-            .await
-            .map_err(|e| failed(e.to_string()))?;
+        let readers = Readers::open(&file).map_err(|e| failed(e.to_string()))?;
 
         let (sender, asks) = mpsc::channel(limits::QUEUE);
         let (wakes, patient) = (Arc::new(Wakes::default()), Arc::<Patient>::default());
@@ -177,10 +170,10 @@ impl Store {
         if self.0.asks.send(Ask::Close(answer)).await.is_ok() {
             let _ = closed.await;
         }
-        self.0.readers.close().await;
+        self.0.readers.close();
     }
 
-    pub(crate) fn reader(&self) -> Result<&SqlitePool> {
+    pub(crate) fn readers(&self) -> Result<&Readers> {
         if self.0.fuse.load(Ordering::Acquire) == 0 { Err(Error::Closed) } else { Ok(&self.0.readers) }
     }
 }

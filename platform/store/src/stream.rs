@@ -1,5 +1,8 @@
 //! Streams of events: append-only, numbered from 1, guarded by a lease's epoch.
+use rusqlite::Row;
+
 use crate::apply::{signed, unsigned};
+use crate::readers::text;
 use crate::record::decode;
 use crate::rows::page;
 use crate::{Key, Record, Result, Store, sql};
@@ -18,20 +21,17 @@ pub struct Appended<E> {
 impl Store {
     /// Events behind number `after` (0: from the first), at most `limit`.
     pub async fn events<E: Record>(&self, key: &Key, after: u64, limit: usize) -> Result<Vec<Appended<E>>> {
-        let query =
-            sqlx::query_as(sql::EVENTS).bind(E::TABLE).bind(&key.0).bind(signed(after)).bind(page(limit));
-        let found: Vec<(i64, i64, i64, String)> = query.fetch_all(self.reader()?).await?;
-        let event = |(seq, epoch, format, body): (i64, i64, i64, String)| {
-            let event = decode(key, u32::try_from(format).unwrap_or(u32::MAX), &body)?;
-            Ok(Appended { seq: unsigned(seq), epoch: unsigned(epoch), event })
+        let params = (E::TABLE, &key.0, signed(after), page(limit));
+        let event = |row: &Row<'_>| {
+            let event = decode(key, row.get(2)?, text(row, 3)?)?;
+            Ok(Appended { seq: unsigned(row.get(0)?), epoch: unsigned(row.get(1)?), event })
         };
-        found.into_iter().map(event).collect()
+        self.many(sql::EVENTS, params, limit, event).await
     }
 
     /// Number of the stream's last event; 0 when it has none.
     pub async fn head<E: Record>(&self, key: &Key) -> Result<u64> {
-        let query = sqlx::query_as(sql::STREAM).bind(E::TABLE).bind(&key.0);
-        let found: Option<(i64, i64)> = query.fetch_optional(self.reader()?).await?;
-        Ok(found.map_or(0, |(seq, _)| unsigned(seq)))
+        let head = self.one(sql::STREAM, (E::TABLE, &key.0), |row| Ok(unsigned(row.get(0)?))).await?;
+        Ok(head.unwrap_or(0))
     }
 }

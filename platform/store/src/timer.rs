@@ -1,7 +1,9 @@
 //! Durable timers.
 use kernel::Timestamp;
+use rusqlite::Row;
 use serde_json::Value;
 
+use crate::readers::text;
 use crate::rows::page;
 use crate::{Error, Key, Result, Store, sql};
 
@@ -20,23 +22,21 @@ impl Store {
     /// Timers of a kind that are due at `now`, earliest first. They stay until a batch cancels or sets them anew, so
     /// that a crash between the wake and the deed loses nothing.
     pub async fn due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<Vec<Timer>> {
-        let query = sqlx::query_as(sql::DUE).bind(kind).bind(now.as_microsecond()).bind(page(limit));
-        let found: Vec<(Vec<u8>, i64, String)> = query.fetch_all(self.reader()?).await?;
-        let timer = |(key, at, body): (Vec<u8>, i64, String)| {
-            let key = Key(key);
+        let timer = |row: &Row<'_>| {
+            let key = Key(row.get(0)?);
             let unreadable = |reason: String| Error::Unreadable { kind, key: format!("{key:?}"), reason };
-            let at = Timestamp::from_microsecond(at).map_err(|e| unreadable(e.to_string()))?;
-            let payload = serde_json::from_str(&body).map_err(|e| unreadable(e.to_string()))?;
+            let at = Timestamp::from_microsecond(row.get(1)?).map_err(|e| unreadable(e.to_string()))?;
+            let payload = serde_json::from_str(text(row, 2)?).map_err(|e| unreadable(e.to_string()))?;
             Ok(Timer { key, at, payload })
         };
-        found.into_iter().map(timer).collect()
+        self.many(sql::DUE, (kind, now.as_microsecond(), page(limit)), limit, timer).await
     }
 
     /// When the earliest timer of a kind is due. A worker sleeps until then, or until [`Store::watch`] of the kind
     /// tells that an earlier one was set.
     pub async fn next_due(&self, kind: &'static str) -> Result<Option<Timestamp>> {
-        let at: Option<i64> = sqlx::query_scalar(sql::NEXT_DUE).bind(kind).fetch_one(self.reader()?).await?;
-        Ok(at.and_then(|at| Timestamp::from_microsecond(at).ok()))
+        let at: Option<Option<i64>> = self.one(sql::NEXT_DUE, (kind,), |row| Ok(row.get(0)?)).await?;
+        Ok(at.flatten().and_then(|at| Timestamp::from_microsecond(at).ok()))
     }
 }
 
