@@ -14,7 +14,7 @@ use codepipeline::CodePipeline;
 use kernel::clock::{SystemClock, SystemEntropy};
 use kernel::{Clock, Cx, Entropy, Ops, Principal, PrincipalKind, Timestamp};
 use serde_json::{Value, json};
-use store::{Batch, EVENTS, Sealer, Store};
+use store::{Batch, EVENTS, Event, Sealer, Store};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use work::Driver;
@@ -249,7 +249,7 @@ impl Ended {
             let mut keeping: Option<tokio::task::JoinHandle<()>> = None;
             loop {
                 let Ok(messages) = store.messages(EVENTS, read, 1000).await else { return };
-                messages.iter().for_each(|message| hears.hear(&message.payload));
+                messages.iter().for_each(|message| hears.hear(&message.event));
                 read = messages.last().map_or(read, |message| message.seq);
                 // What it heard need not be kept before it hears more.
                 if keeping.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) && kept < read {
@@ -266,10 +266,10 @@ impl Ended {
         Ok(ended)
     }
 
-    fn hear(&self, event: &Value) {
-        let level = event["detail-type"] == "CodePipeline Pipeline Execution State Change";
-        if level && event["detail"]["state"] == "SUCCEEDED" {
-            self.of(event["detail"]["pipeline"].as_str().unwrap_or_default()).notify_one();
+    fn hear(&self, event: &Event) {
+        let level = event.detail_type == "CodePipeline Pipeline Execution State Change";
+        if level && event.detail["state"] == "SUCCEEDED" {
+            self.of(event.detail["pipeline"].as_str().unwrap_or_default()).notify_one();
         }
     }
 }

@@ -2,12 +2,19 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::batch::{Batch, Expect, Op};
-use crate::{Error, Key, Result, sql, timer};
+use crate::tail::Published;
+use crate::{Error, Key, Message, Result, sql, timer};
 
-/// Does the batch, taking numbers from `sequence`. On an error the caller rolls the savepoint back.
-pub(crate) fn apply(db: &Connection, batch: &Batch, sequence: &mut u64) -> Result<()> {
+/// Does the batch, taking numbers from `sequence`, and adds what it publishes. On an error the caller rolls the savepoint
+/// back.
+pub(crate) fn apply(
+    db: &Connection,
+    batch: &Batch,
+    sequence: &mut u64,
+    published: &mut Vec<Published>,
+) -> Result<()> {
     batch.expects.iter().try_for_each(|expect| check(db, expect))?;
-    batch.ops.iter().try_for_each(|op| perform(db, op, sequence))
+    batch.ops.iter().try_for_each(|op| perform(db, op, sequence, published))
 }
 
 fn run(db: &Connection, statement: &str, params: impl Params) -> Result<()> {
@@ -64,10 +71,15 @@ fn held(db: &Connection, kind: &str, key: &Key) -> Result<Option<u64>> {
     Ok(found.map(unsigned))
 }
 
-fn perform(db: &Connection, op: &Op, sequence: &mut u64) -> Result<()> {
+fn perform(db: &Connection, op: &Op, sequence: &mut u64, published: &mut Vec<Published>) -> Result<()> {
     match op {
         Op::Put { .. } => put(db, op, next(sequence)),
-        Op::Publish { topic, body } => run(db, sql::PUBLISH, params![topic, next(sequence), body]),
+        Op::Publish { topic, body, event } => {
+            let seq = next(sequence);
+            let message = Message { seq: unsigned(seq), event: event.clone() };
+            published.push(Published { topic, message, bytes: body.len() });
+            run(db, sql::PUBLISH, params![topic, seq, body])
+        }
         Op::Delete { kind, key, indexed, listed } => {
             for parent in listed.iter().filter_map(|parts| key.head(*parts)) {
                 run(db, sql::LIST_DROP, params![kind, parent, key.0])?;

@@ -1,9 +1,11 @@
 //! A write, as a value.
+use std::sync::Arc;
+
 use kernel::Timestamp;
 use serde::Serialize;
 
 use crate::record::encode;
-use crate::{Claim, Error, Key, Lease, Record, Row, limits};
+use crate::{Claim, Error, Event, Key, Lease, Record, Row, limits};
 
 /// Everything that one commit does, or none of it. Built by chaining; [`crate::Store::commit`] applies it.
 ///
@@ -84,6 +86,7 @@ pub(crate) enum Op {
     Publish {
         topic: &'static str,
         body: String,
+        event: Arc<Event>,
     },
     Advance {
         topic: &'static str,
@@ -249,10 +252,10 @@ impl Batch {
         self
     }
 
-    /// Puts a message in the outbox.
-    pub fn publish(mut self, topic: &'static str, payload: &impl Serialize) -> Self {
-        if let Some(body) = self.encoded(topic, &Key::all(), payload) {
-            self.push(Op::Publish { topic, body });
+    /// Puts an event in the outbox, under a topic.
+    pub fn publish(mut self, topic: &'static str, event: Event) -> Self {
+        if let Some(body) = self.encoded(topic, &Key::all(), &event) {
+            self.push(Op::Publish { topic, body, event: Arc::new(event) });
         }
         self
     }

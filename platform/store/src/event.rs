@@ -74,7 +74,7 @@ impl Event {
 
 impl Batch {
     /// Publishes an event to everyone who listens, and to EventBridge's rules.
-    pub fn event(self, event: &Event) -> Self {
+    pub fn event(self, event: Event) -> Self {
         self.publish(EVENTS, event)
     }
 }

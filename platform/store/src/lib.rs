@@ -28,6 +28,7 @@ mod seal;
 mod sql;
 mod store;
 mod stream;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod timer;

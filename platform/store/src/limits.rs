@@ -25,6 +25,10 @@ pub const BATCH: usize = 20_000;
 pub const BODY: usize = 16 << 20;
 /// Bytes of one encoded key.
 pub const KEY: usize = 4096;
+/// Messages of a topic that are kept in memory for those who listen, and bytes of their bodies together.
+pub const TAIL: usize = 1024;
+/// See [`TAIL`].
+pub const TAIL_BYTES: usize = 1 << 20;
 /// Rows of one read at most; a greater limit is cut to it.
 pub const PAGE: usize = 10_000;
 /// Rows that [`crate::Store::all`] answers at most; more is an error, never a silent cut.

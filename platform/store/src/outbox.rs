@@ -1,11 +1,12 @@
 //! The outbox: what was published in batches, read by consumers with durable cursors.
+use std::sync::Arc;
+
 use rusqlite::Row;
-use serde_json::Value;
 
 use crate::apply::{signed, unsigned};
 use crate::readers::text;
 use crate::rows::page;
-use crate::{Batch, Error, Key, Result, Store, sql};
+use crate::{Batch, Error, Event, Key, Result, Store, sql};
 
 /// A published message.
 #[derive(Clone, Debug)]
@@ -13,20 +14,23 @@ pub struct Message {
     /// Its place: what [`crate::Batch::advance`] moves to.
     pub seq: u64,
     /// What was published.
-    pub payload: Value,
+    pub event: Arc<Event>,
 }
 
 impl Store {
     /// Messages of a topic behind `after`, in the order they were committed, at most `limit`.
     pub async fn messages(&self, topic: &'static str, after: u64, limit: usize) -> Result<Vec<Message>> {
+        if let Some(messages) = self.tails()?.messages(topic, after, limit) {
+            return Ok(messages);
+        }
         let message = |row: &Row<'_>| {
             let seq = unsigned(row.get(0)?);
-            let payload = serde_json::from_str(text(row, 1)?).map_err(|e| Error::Unreadable {
+            let event = serde_json::from_str(text(row, 1)?).map_err(|e| Error::Unreadable {
                 kind: topic,
                 key: format!("{:?}", Key::all().number(seq)),
                 reason: e.to_string(),
             })?;
-            Ok(Message { seq, payload })
+            Ok(Message { seq, event: Arc::new(event) })
         };
         self.many(sql::MESSAGES, (topic, signed(after), page(limit)), limit, message).await
     }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::apply::unsigned;
 use crate::checkpoint::Checkpoints;
 use crate::readers::Readers;
+use crate::tail::Tails;
 use crate::wake::Wakes;
 use crate::writer::{Ask, Counters, Fuse, Patient, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
@@ -45,6 +46,7 @@ struct Inner {
     asks: mpsc::Sender<Ask>,
     patient: Arc<Patient>,
     readers: Readers,
+    tails: Arc<Tails>,
     wakes: Arc<Wakes>,
     fuse: Fuse,
     counts: Arc<Counters>,
@@ -74,7 +76,8 @@ impl Store {
         let readers = Readers::open(&file).map_err(|e| failed(e.to_string()))?;
 
         let (sender, asks) = mpsc::channel(limits::QUEUE);
-        let (wakes, patient) = (Arc::new(Wakes::default()), Arc::<Patient>::default());
+        let (wakes, patient, tails) =
+            (Arc::<Wakes>::default(), Arc::<Patient>::default(), Arc::<Tails>::default());
         let fuse: Fuse = Arc::new(AtomicU64::new(options.stop_after.unwrap_or(u64::MAX)));
         let counts = Arc::<Counters>::default();
         let writer = Writer {
@@ -82,6 +85,7 @@ impl Store {
             asks,
             patient: patient.clone(),
             wakes: wakes.clone(),
+            tails: tails.clone(),
             fuse: fuse.clone(),
             counts: counts.clone(),
             sequence: unsigned(sequence),
@@ -92,7 +96,7 @@ impl Store {
             .name("store".into())
             .spawn(|| writer.run())
             .map_err(|e| unusable(&dir, &e))?;
-        Ok(Self(Arc::new(Inner { dir, asks: sender, patient, readers, wakes, fuse, counts })))
+        Ok(Self(Arc::new(Inner { dir, asks: sender, patient, readers, tails, wakes, fuse, counts })))
     }
 
     /// What the writer has done since the store was opened.
@@ -171,10 +175,20 @@ impl Store {
             let _ = closed.await;
         }
         self.0.readers.close();
+        self.0.tails.clear();
     }
 
     pub(crate) fn readers(&self) -> Result<&Readers> {
-        if self.0.fuse.load(Ordering::Acquire) == 0 { Err(Error::Closed) } else { Ok(&self.0.readers) }
+        self.alive().map(|inner| &inner.readers)
+    }
+
+    pub(crate) fn tails(&self) -> Result<&Tails> {
+        self.alive().map(|inner| &*inner.tails)
+    }
+
+    /// Unless a test's crash has come.
+    fn alive(&self) -> Result<&Inner> {
+        if self.0.fuse.load(Ordering::Acquire) == 0 { Err(Error::Closed) } else { Ok(&self.0) }
     }
 }
 

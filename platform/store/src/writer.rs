@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{apply, signed, unsigned};
 use crate::checkpoint::Checkpoints;
+use crate::tail::{Published, Tails};
 use crate::wake::Wakes;
 use crate::{Batch, Committed, Error, Result, limits, sql};
 
@@ -62,6 +63,7 @@ pub(crate) struct Writer {
     pub asks: mpsc::Receiver<Ask>,
     pub patient: Arc<Patient>,
     pub wakes: Arc<Wakes>,
+    pub tails: Arc<Tails>,
     pub fuse: Fuse,
     pub counts: Arc<Counters>,
     pub sequence: u64,
@@ -147,10 +149,11 @@ impl Writer {
 
     fn transaction(&mut self, group: &[Waiting]) -> Result<Vec<Result<Committed>>> {
         self.execute(sql::BEGIN)?;
+        let (before, mut published) = (self.sequence, Vec::new());
         let mut results = Vec::with_capacity(group.len());
         for (batch, _) in group {
             // One that is alone needs no savepoint: the transaction is its own.
-            results.push(self.attempt(batch, group.len() > 1)?);
+            results.push(self.attempt(batch, group.len() > 1, &mut published)?);
         }
         if results.iter().all(Result::is_err) {
             self.execute(sql::ROLLBACK)?;
@@ -158,6 +161,7 @@ impl Writer {
         }
         self.db.prepare_cached(sql::SET_SEQUENCE)?.execute([signed(self.sequence)])?;
         self.execute(sql::COMMIT)?;
+        self.tails.committed(before, published);
         let done = results.iter().filter(|result| result.is_ok()).count();
         self.counts.batches.fetch_add(done as u64, Ordering::Relaxed);
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
@@ -165,17 +169,23 @@ impl Writer {
     }
 
     /// The outer error fails the whole group: the database itself is in trouble.
-    fn attempt(&mut self, batch: &Batch, shared: bool) -> Result<Result<Committed>> {
+    fn attempt(
+        &mut self,
+        batch: &Batch,
+        shared: bool,
+        published: &mut Vec<Published>,
+    ) -> Result<Result<Committed>> {
         if shared {
             self.execute(sql::SAVEPOINT)?;
         }
-        let before = self.sequence;
-        let applied = apply(&self.db, batch, &mut self.sequence);
+        let (before, heard) = (self.sequence, published.len());
+        let applied = apply(&self.db, batch, &mut self.sequence, published);
         if let Err(error) = applied {
             if matches!(error, Error::Database(_)) {
                 return Err(error);
             }
             self.sequence = before;
+            published.truncate(heard);
             if shared {
                 self.execute(sql::UNDO)?;
                 self.execute(sql::RELEASE)?;

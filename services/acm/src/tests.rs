@@ -212,7 +212,7 @@ async fn a_request_is_issued_once_its_records_are_served() {
         assert_eq!(detail[member], value, "{member}");
     }
     let events = setup.world.store.messages(store::EVENTS, 0, 10).await.unwrap();
-    assert_eq!(events[0].payload["detail-type"], "ACM Certificate Available");
+    assert_eq!(events[0].event.detail_type, "ACM Certificate Available");
 
     // It survives a restart, and the authority with it.
     let setup = serve(setup.world.restart().await).await;

@@ -103,7 +103,7 @@ impl Validation {
             "Exported": false,
         });
         let event = event.resource(arn).detail(detail);
-        self.commit(Batch::new().update(&row).event(&event)).await
+        self.commit(Batch::new().update(&row).event(event)).await
     }
 
     /// Deleted or tagged meanwhile: the next pass looks again.

@@ -28,7 +28,7 @@ impl CloudWatch {
         )
         .resource(alarm.arn(&account, &region))
         .detail(detail(alarm, before));
-        self.noted(Batch::new(), key, "StateUpdate", summary, data).event(&event)
+        self.noted(Batch::new(), key, "StateUpdate", summary, data).event(event)
     }
 
     /// With a line of history.

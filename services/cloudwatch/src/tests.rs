@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use kernel::{Clock, Fault, Timestamp};
 use serde_json::{Value, json};
-use store::{EVENTS, Key};
+use store::{EVENTS, Key, Message};
 use testkit::{World, fault};
 use work::Worker;
 
@@ -65,8 +65,8 @@ impl Scene {
     /// From and to of every event so far.
     async fn events(&self) -> Vec<(String, String)> {
         let messages = self.world.store.messages(EVENTS, 0, 100).await.unwrap();
-        let state = |event: &Value, name: &str| event["detail"][name]["value"].as_str().unwrap().to_owned();
-        messages.iter().map(|m| (state(&m.payload, "previousState"), state(&m.payload, "state"))).collect()
+        let state = |m: &Message, name: &str| m.event.detail[name]["value"].as_str().unwrap().to_owned();
+        messages.iter().map(|m| (state(m, "previousState"), state(m, "state"))).collect()
     }
 }
 
@@ -104,10 +104,10 @@ async fn an_alarm_follows_its_data_and_its_absence() {
         scene.events().await,
         pairs(&[("INSUFFICIENT_DATA", "ALARM"), ("ALARM", "INSUFFICIENT_DATA"), ("INSUFFICIENT_DATA", "OK")])
     );
-    let event = &scene.world.store.messages(EVENTS, 0, 1).await.unwrap()[0].payload;
-    assert_eq!(event["resources"], json!(["arn:aws:cloudwatch:us-east-1:000000000000:alarm:a"]));
-    assert_eq!(event["detail-type"], "CloudWatch Alarm State Change");
-    assert_eq!(event["detail"]["configuration"]["description"], "too many");
+    let event = &scene.world.store.messages(EVENTS, 0, 1).await.unwrap()[0].event;
+    assert_eq!(event.resources, ["arn:aws:cloudwatch:us-east-1:000000000000:alarm:a"]);
+    assert_eq!(event.detail_type, "CloudWatch Alarm State Change");
+    assert_eq!(event.detail["configuration"]["description"], "too many");
     let history = scene.ok("DescribeAlarmHistory", json!({"AlarmName": "a", "MaxRecords": 2})).await;
     let summaries = |page: &Value| {
         let items = page["AlarmHistoryItems"].as_array().unwrap().iter();

@@ -37,7 +37,7 @@ impl CodeCommit {
                 let head = first.inspect(|branch| row.value.default_branch = Some(branch.clone()));
                 let batch = Batch::new().update(&row).expect_same(&told_key, told.as_ref());
                 let batch = batch.put(&told_key, &Told { refs });
-                let batch = events.iter().fold(batch, |batch, event| batch.event(event));
+                let batch = events.into_iter().fold(batch, Batch::event);
                 Ok::<_, crate::Error>((batch, head.map(|branch| (row.value.id.clone(), branch))))
             })
             .await?;

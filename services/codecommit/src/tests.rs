@@ -120,7 +120,7 @@ impl Bench {
     async fn told(&self, after: u64) -> Vec<String> {
         let messages = self.world.store.messages(store::EVENTS, after, 100).await.unwrap();
         let text = |detail: &Value, name: &str| detail[name].as_str().unwrap_or("-").to_owned();
-        let detail = messages.iter().map(|message| message.payload["detail"].clone());
+        let detail = messages.iter().map(|message| message.event.detail.clone());
         detail.map(|d| format!("{} {}", text(&d, "event"), text(&d, "referenceFullName"))).collect()
     }
 

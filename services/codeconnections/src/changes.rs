@@ -54,7 +54,7 @@ impl CodeConnections {
             Err(error) => return self.put_off(row, error).await,
         };
         let commit = detail["commitId"].as_str().unwrap_or_default().to_owned();
-        let mut batch = done.event(&self.event(&connection, detail));
+        let mut batch = done.event(self.event(&connection, detail));
         // Before the first look nothing is kept: everything beside it would be new to that.
         if let (Some(full), Some(refs)) = (full, &mut followed.value.refs) {
             refs.insert(full, commit);
@@ -150,7 +150,7 @@ impl CodeConnections {
         let mut row = Row { key: row.key.clone(), value: row.value.clone(), ..*row };
         row.value.refs = Some(refs);
         row.value.looked = Some(self.clock.now());
-        let batch = events.iter().fold(Batch::new().update(&row), |batch, event| batch.event(event));
+        let batch = events.into_iter().fold(Batch::new().update(&row), Batch::event);
         committed(self.store.commit(batch).await)
     }
 }

@@ -262,7 +262,7 @@ impl Bench {
 
     async fn events(&self) -> Vec<Event> {
         let messages = self.world.store.messages(EVENTS, 0, 1000).await.unwrap();
-        messages.into_iter().map(|m| serde_json::from_value(m.payload).unwrap()).collect()
+        messages.into_iter().map(|m| (*m.event).clone()).collect()
     }
 
     /// Waits for so many changes, and answers their details.

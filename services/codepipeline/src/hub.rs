@@ -19,9 +19,9 @@ impl Default for Hub {
 
 impl Hub {
     /// Tells everyone who listens.
-    pub fn tell(&self, event: Event) {
+    pub fn tell(&self, event: Arc<Event>) {
         // Nobody listening is no error.
-        let _ = self.0.send(Arc::new(event));
+        let _ = self.0.send(event);
     }
 
     /// Listens from now on.

@@ -62,7 +62,7 @@ impl<'a> Rows<'a> {
     /// All of it, in the batch.
     pub fn into_batch(mut self, batch: Batch) -> Batch {
         let notices = std::mem::take(&mut self.notices);
-        notices.iter().fold(self.rows(batch), |batch, notice| batch.event(notice))
+        notices.into_iter().fold(self.rows(batch), Batch::event)
     }
 
     /// The rows alone.

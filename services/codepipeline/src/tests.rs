@@ -132,7 +132,7 @@ impl Bench {
     async fn publish(&self, source: &str, kind: &str, detail: Value) {
         let id = kernel::ids::uuid(&*self.world.entropy);
         let event = Event::new(source, kind, ACCOUNT, REGION, id, kernel::Clock::now(&*self.world.clock));
-        self.world.store.commit(Batch::new().event(&event.detail(detail))).await.unwrap();
+        self.world.store.commit(Batch::new().event(event.detail(detail))).await.unwrap();
     }
 
     /// Ends a build as CodeBuild would.

@@ -73,12 +73,12 @@ impl Post {
         let messages = store.messages(EVENTS, from, PAGE).await?;
         let mut batch = Batch::new();
         for message in &messages {
-            if let Ok(event) = serde_json::from_value::<Event>(message.payload.clone()) {
-                batch = self.heard(&event, batch).await?;
-            }
+            batch = self.heard(&message.event, batch).await?;
         }
         if let Some(last) = messages.last() {
-            store.commit(batch.advance(EVENTS, CONSUMER, from, last.seq)).await?;
+            let idle = batch.is_empty();
+            let advanced = batch.advance(EVENTS, CONSUMER, from, last.seq);
+            store.commit(if idle { advanced.patient() } else { advanced }).await?;
         }
         let due = store.due(POST, self.desk.now(), PAGE).await?;
         for some in due.chunks(AT_ONCE) {

@@ -158,31 +158,28 @@ impl Events {
         let messages = store.messages(EVENTS, from, PAGE).await?;
         let Some(last) = messages.last().map(|message| message.seq) else { return Ok(Next::Idle) };
         for message in &messages {
-            match serde_json::from_value::<Event>(message.payload.clone()) {
-                Ok(event) => self.heard(event).await?,
-                Err(error) => tracing::error!(seq = message.seq, "an event cannot be read: {error}"),
-            }
+            self.heard(&message.event).await?;
         }
         // Heard again after a crash, these do what they did: the cursor only saves the hearing.
         store.commit(Batch::new().advance(EVENTS, CONSUMER, from, last).patient()).await?;
         Ok(if messages.len() == PAGE { Next::Again } else { Next::Idle })
     }
 
-    async fn heard(&self, event: Event) -> Result<(), Error> {
-        if let Some(change) = Change::of(&event) {
-            self.start(&event, &change.source(), |pipeline| {
+    async fn heard(&self, event: &Arc<Event>) -> Result<(), Error> {
+        if let Some(change) = Change::of(event) {
+            self.start(event, &change.source(), |pipeline| {
                 triggers::wish(&pipeline.declaration, &change, &event.id)
             })
             .await?;
-        } else if let Some(source) = actions::changed(&event) {
+        } else if let Some(source) = actions::changed(event) {
             let wish = |pipeline: &Pipeline| Wish {
                 trigger: start::caused("PollForSourceChanges", &origin(pipeline, &source)),
                 token: Some(format!("event/{}", event.id)),
                 ..Wish::default()
             };
-            self.start(&event, &source, |pipeline| Some(wish(pipeline))).await?;
+            self.start(event, &source, |pipeline| Some(wish(pipeline))).await?;
         }
-        self.desk.hub.tell(event);
+        self.desk.hub.tell(event.clone());
         Ok(())
     }
 

@@ -182,7 +182,7 @@ impl Ecr {
             return Ok((Batch::new(), (known.map_or(image, |row| row.value), true)));
         }
         let event = self.event(cx, "PUSH", put.repository, digest, put.tag);
-        Ok((batch.put(&key, &image).event(&event), (image, false)))
+        Ok((batch.put(&key, &image).event(event), (image, false)))
     }
 
     /// Everything that a manifest names must be in the repository.
@@ -271,7 +271,7 @@ impl Ecr {
         if let (None, Some(tag)) = (&id.digest, &id.tag)
             && tags.len() > 1
         {
-            let batch = Batch::new().delete::<Tag>(&Self::under(cx, repository, tag)).event(&self.event(
+            let batch = Batch::new().delete::<Tag>(&Self::under(cx, repository, tag)).event(self.event(
                 cx,
                 "DELETE",
                 repository,
@@ -283,7 +283,7 @@ impl Ecr {
         }
         let mut batch = Batch::new().remove(&image);
         for tag in &tags {
-            batch = batch.delete::<Tag>(&Self::under(cx, repository, tag)).event(&self.event(
+            batch = batch.delete::<Tag>(&Self::under(cx, repository, tag)).event(self.event(
                 cx,
                 "DELETE",
                 repository,
@@ -292,7 +292,7 @@ impl Ecr {
             ));
         }
         if tags.is_empty() {
-            batch = batch.event(&self.event(cx, "DELETE", repository, &digest, None));
+            batch = batch.event(self.event(cx, "DELETE", repository, &digest, None));
         }
         self.store.commit(batch).await?;
         let gone = tags.into_iter().map(|tag| ImageId { digest: Some(digest.clone()), tag: Some(tag) });

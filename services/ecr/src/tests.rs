@@ -282,7 +282,7 @@ async fn a_crash_after_any_commit_changes_nothing() {
         let layer = Digest::of(b"a layer").to_string();
         let pulled = text(registry.ask("GET", &format!("/v2/team/app/blobs/{layer}"), "").await).await;
         let events = registry.world.store.messages(store::EVENTS, 0, 10).await.unwrap();
-        let pushes = events.iter().filter(|event| event.payload["detail"]["action-type"] == "PUSH").count();
+        let pushes = events.iter().filter(|told| told.event.detail["action-type"] == "PUSH").count();
         json!([list["imageIds"], pulled, registry.world.blobs.names("ecr").await.unwrap().len(), pushes])
     };
     testkit::killed_after_each_commit(2, open, deed, outcome).await;

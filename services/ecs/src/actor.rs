@@ -152,7 +152,7 @@ impl Actor {
             }
             row.value.version += 1;
             let event = ecs.task_event(&self.scope, &row.value, ecs.clock.now());
-            Ok::<_, Error>((Batch::new().update(&row).event(&event), Some(row.value)))
+            Ok::<_, Error>((Batch::new().update(&row).event(event), Some(row.value)))
         };
         ecs.store.update(update).await
     }

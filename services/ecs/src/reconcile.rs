@@ -116,17 +116,16 @@ impl Ecs {
         let mut batch = Batch::new();
         if completed {
             batch =
-                batch.event(&self.deployment_event(scope, service, "SERVICE_DEPLOYMENT_COMPLETED", view.now));
+                batch.event(self.deployment_event(scope, service, "SERVICE_DEPLOYMENT_COMPLETED", view.now));
         }
         let given_up = |s: &Service| {
             s.deployments.iter().chain(&s.history).filter(|d| d.rollout == Rollout::Failed).count()
         };
         if given_up(service) > given_up(&before) {
-            batch =
-                batch.event(&self.deployment_event(scope, service, "SERVICE_DEPLOYMENT_FAILED", view.now));
+            batch = batch.event(self.deployment_event(scope, service, "SERVICE_DEPLOYMENT_FAILED", view.now));
         }
         for task in &started {
-            batch = batch.create(&task.key(scope), task).event(&self.task_event(scope, task, view.now));
+            batch = batch.create(&task.key(scope), task).event(self.task_event(scope, task, view.now));
         }
         if row.value != before || !batch.is_empty() {
             self.store.commit(batch.update(&row)).await?;

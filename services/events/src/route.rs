@@ -3,8 +3,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kernel::{Fault, Fut};
-use serde_json::Value;
-use store::{Batch, EVENTS, Key, Message, Record};
+use store::{Batch, EVENTS, Event, Key, Message, Record};
 use tokio::sync::Notify;
 use work::{Next, Worker};
 
@@ -62,19 +61,21 @@ impl Events {
         message: &Message,
         rules: &mut Rules,
     ) -> Result<Batch, Error> {
-        let event = &message.payload;
-        if event["internal"] == true {
+        let Event { internal, account, region, id, .. } = &*message.event;
+        let rules = self.rules(account, region, rules).await?;
+        if *internal || rules.is_empty() {
             return Ok(batch);
         }
-        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (account, region, id) = (text("account"), text("region"), text("id"));
+        // As targets get it, and patterns look at it.
+        let event = serde_json::to_value(&*message.event)
+            .map_err(|e| store::Error::Refused(format!("an event: {e}")))?;
         let now = self.clock.now();
-        for (rule, pattern) in self.rules(&account, &region, rules).await?.iter() {
-            if !pattern.matches(event) {
+        for (rule, pattern) in rules.iter() {
+            if !pattern.matches(&event) {
                 continue;
             }
             for (target_id, target) in &rule.targets {
-                let key = delivery_key(&account, &region, &id, &rule.name, target_id);
+                let key = delivery_key(account, region, id, &rule.name, target_id);
                 let (event, rule) = (event.clone(), rule.name.clone());
                 let target = target.clone();
                 let delivery =

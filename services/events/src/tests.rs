@@ -154,7 +154,7 @@ impl Scene {
         let now = self.world.clock.now();
         let event =
             Event::new("aws.test", "Test", "000000000000", "us-east-1", id.into(), now).detail(detail);
-        self.world.store.commit(Batch::new().event(&event)).await.unwrap();
+        self.world.store.commit(Batch::new().event(event)).await.unwrap();
     }
 
     /// A pass of each worker; errors are the test's crash.

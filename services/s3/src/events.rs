@@ -20,14 +20,14 @@ impl S3 {
         let mut object = self.object(version);
         object.insert("size".into(), json!(content.size));
         object.insert("etag".into(), json!(content.e_tag));
-        batch.event(&self.event(cx, "Object Created", bucket, object, reason, None))
+        batch.event(self.event(cx, "Object Created", bucket, object, reason, None))
     }
 
     /// With the event of a version that is gone, or hidden by a delete marker.
     pub(crate) fn deleted(&self, cx: &Cx, batch: Batch, bucket: &Bucket, version: &Version) -> Batch {
         let kind = if version.content.is_none() { "Delete Marker Created" } else { "Permanently Deleted" };
         let object = self.object(version);
-        batch.event(&self.event(cx, "Object Deleted", bucket, object, "DeleteObject", Some(kind)))
+        batch.event(self.event(cx, "Object Deleted", bucket, object, "DeleteObject", Some(kind)))
     }
 
     fn object(&self, version: &Version) -> Map<String, Value> {

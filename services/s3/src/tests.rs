@@ -378,8 +378,8 @@ async fn rules_hear_of_buckets_that_say_so() {
     ])
     .await;
     let told = c.world.store.messages(store::EVENTS, 0, 10).await.unwrap().into_iter().map(|message| {
-        let event: store::Event = serde_json::from_value(message.payload).unwrap();
-        (event.internal, event.detail_type, event.detail["reason"].as_str().unwrap().to_owned())
+        let event = message.event;
+        (event.internal, event.detail_type.clone(), event.detail["reason"].as_str().unwrap().to_owned())
     });
     let of = |internal, kind: &str, reason: &str| (internal, kind.to_owned(), reason.to_owned());
     let expected = [

@@ -147,7 +147,7 @@ impl Drive {
     pub fn told<'a>(&self, row: &Row<BuildRow>, closed: impl Iterator<Item = &'a str>) -> Batch {
         let (now, entropy) = (self.service.clock.now(), &*self.service.entropy);
         let event = |name| events::phase(&self.key, &row.value.build, name, now, ids::uuid(entropy));
-        closed.filter_map(event).fold(Batch::new(), |batch, event| batch.event(&event))
+        closed.filter_map(event).fold(Batch::new(), Batch::event)
     }
 
     /// The build has ended: everyone hears of it, and another one begins if it is to be tried again.
@@ -164,7 +164,7 @@ impl Drive {
         }
         let closed = before.iter().map(String::as_str).chain(["FINALIZING"]);
         let state = events::state(&self.key, &row.value.build, end.at, ids::uuid(&*self.service.entropy));
-        let batch = self.told(&row, closed).event(&state).update(&row).and(next);
+        let batch = self.told(&row, closed).event(state).update(&row).and(next);
         self.commit(batch).await
     }
 

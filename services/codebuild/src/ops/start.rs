@@ -240,7 +240,7 @@ impl CodeBuild {
             .expect_same(&counter_key, counter.as_ref())
             .put(&counter_key, &Counter { last: number })
             .create(&key, &row)
-            .event(&events::state(&key, &build, now, ids::uuid(&*self.entropy)));
+            .event(events::state(&key, &build, now, ids::uuid(&*self.entropy)));
         Ok((batch, build))
     }
 }

@@ -56,7 +56,7 @@ async fn an_actions_own_build_acts_as_its_role_and_is_seen_by_nobody_else() {
     assert_eq!(found["buildsNotFound"], json!([id]));
     assert!(fault(rig.call("StopBuild", json!({"id": id})).await).starts_with("ResourceNotFoundException"));
     let told = rig.world.store.messages(store::EVENTS, 0, 100).await.unwrap();
-    assert!(!told.is_empty() && told.iter().all(|m| m.payload["source"] == "longshore.codebuild"));
+    assert!(!told.is_empty() && told.iter().all(|m| m.event.source == "longshore.codebuild"));
 }
 
 async fn made(rig: &Rig, operation: &str, input: Value, id: &[&str]) -> String {

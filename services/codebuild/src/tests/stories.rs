@@ -36,8 +36,8 @@ async fn a_build_runs_and_is_cleared_away() {
     // Everyone heard of it: CodePipeline waits for these events.
     let messages = rig.world.store.messages(store::EVENTS, 0, 100).await.unwrap();
     let told = |m: &store::Message| {
-        let detail = &m.payload["detail"];
-        assert_eq!((&detail["build-id"], &m.payload["source"]), (&build["arn"], &json!("aws.codebuild")));
+        let detail = &m.event.detail;
+        assert_eq!((&detail["build-id"], &*m.event.source), (&build["arn"], "aws.codebuild"));
         match detail["completed-phase"].as_str() {
             Some(phase) => phase.to_owned(),
             None => detail["build-status"].as_str().unwrap().to_owned(),

@@ -377,8 +377,8 @@ async fn events_are_told() {
     b.newest("Failed").await;
     let told = b.world.store.messages(store::EVENTS, 0, 100).await.unwrap();
     let line = |m: &store::Message| {
-        let d = &m.payload["detail"];
-        let level = m.payload["detail-type"].as_str().unwrap().split(' ').nth(1).unwrap().to_owned();
+        let d = &m.event.detail;
+        let level = m.event.detail_type.split(' ').nth(1).unwrap().to_owned();
         let which = d["action"].as_str().or(d["stage"].as_str()).unwrap_or_default().to_owned();
         format!("{level} {which} {}", d["state"].as_str().unwrap())
     };
@@ -396,7 +396,7 @@ async fn events_are_told() {
         "Pipeline  FAILED",
     ];
     assert_eq!(lines, expected);
-    let failed = &told[7].payload["detail"];
+    let failed = &told[7].event.detail;
     assert_eq!(failed["type"]["provider"], "CodeBuild");
     assert_eq!(failed["execution-result"]["external-execution-id"], "proj:1");
     assert_eq!(failed["execution-trigger"]["trigger-type"], "CreatePipeline");

@@ -91,7 +91,7 @@ impl Ecs {
                 created: now,
             };
             let event = self.deployment_event(&scope, &service, "SERVICE_DEPLOYMENT_IN_PROGRESS", now);
-            let batch = Batch::new().expect_same(&key, found.as_ref()).put(&key, &service).event(&event);
+            let batch = Batch::new().expect_same(&key, found.as_ref()).put(&key, &service).event(event);
             Ok((batch, service))
         };
         self.store.update(create).await
@@ -201,7 +201,7 @@ impl Ecs {
                     "SERVICE_DEPLOYMENT_IN_PROGRESS",
                     self.clock.now(),
                 );
-                batch = batch.event(&event);
+                batch = batch.event(event);
             }
             Ok((batch.update(&row), row.value.clone()))
         };

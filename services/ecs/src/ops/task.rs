@@ -98,7 +98,7 @@ impl Ecs {
             row.value.stop = Some(stop.clone());
             row.value.stopping = Some(now);
             row.value.version += 1;
-            let batch = Batch::new().update(&row).event(&self.task_event(scope, &row.value, now));
+            let batch = Batch::new().update(&row).event(self.task_event(scope, &row.value, now));
             Ok::<_, Error>((batch, Some(row.value)))
         };
         self.store.update(request).await
@@ -195,7 +195,7 @@ impl Ecs {
             let now = self.clock.now();
             let mut batch = Batch::new();
             for task in &tasks {
-                batch = batch.create(&task.key(scope), task).event(&self.task_event(scope, task, now));
+                batch = batch.create(&task.key(scope), task).event(self.task_event(scope, task, now));
             }
             if let Some(token) = &token {
                 let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();

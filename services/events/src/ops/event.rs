@@ -26,8 +26,11 @@ impl Handle<PutEvents> for Events {
         for entry in input.entries {
             match self.event(cx, entry) {
                 Ok(event) => {
-                    batch = batch.event(&event);
-                    entries.push(PutEventsResultEntry { event_id: Some(event.id), ..Default::default() });
+                    entries.push(PutEventsResultEntry {
+                        event_id: Some(event.id.clone()),
+                        ..Default::default()
+                    });
+                    batch = batch.event(event);
                 }
                 Err((code, message)) => {
                     failed += 1;
