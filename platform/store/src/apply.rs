@@ -1,12 +1,14 @@
-//! One batch, done on the writer's connection inside its savepoint.
+//! One batch, done on the writer's connection.
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::batch::{Batch, Expect, Op};
 use crate::tail::Published;
 use crate::{Error, Key, Message, Result, sql, timer};
 
-/// Does the batch, taking numbers from `sequence`, and adds what it publishes. On an error the caller rolls the savepoint
-/// back.
+/// Does the batch, taking numbers from `sequence`, and adds what it publishes. On an error the caller rolls back what the
+/// batch may have done: nothing, if it is [`checked_first`].
 pub(crate) fn apply(
     db: &Connection,
     batch: &Batch,
@@ -14,7 +16,29 @@ pub(crate) fn apply(
     published: &mut Vec<Published>,
 ) -> Result<()> {
     batch.expects.iter().try_for_each(|expect| check(db, expect))?;
-    batch.ops.iter().try_for_each(|op| perform(db, op, sequence, published))
+    if checked_first(batch) {
+        batch.ops.iter().try_for_each(|op| allowed(db, op))?;
+        return batch.ops.iter().try_for_each(|op| perform(db, op, sequence, published));
+    }
+    batch.ops.iter().try_for_each(|op| {
+        allowed(db, op)?;
+        perform(db, op, sequence, published)
+    })
+}
+
+/// Whether all that can conflict in a batch can be asked before any of it is done: unless one thing that it does may
+/// depend on another. A batch that conflicts has then done nothing, and none needs a savepoint, which would keep every
+/// page as it was.
+pub(crate) fn checked_first(batch: &Batch) -> bool {
+    let mut seen = HashSet::new();
+    batch.ops.iter().all(|op| match op {
+        Op::Append { kind, key, .. } | Op::Truncate { kind, key, .. } => {
+            seen.insert(("stream", *kind, &key.0[..]))
+        }
+        Op::Lease { kind, key, .. } => seen.insert(("lease", *kind, &key.0[..])),
+        Op::Advance { topic, consumer, .. } => seen.insert(("cursor", *topic, consumer.as_bytes())),
+        _ => true,
+    })
 }
 
 fn run(db: &Connection, statement: &str, params: impl Params) -> Result<()> {
@@ -71,6 +95,32 @@ fn held(db: &Connection, kind: &str, key: &Key) -> Result<Option<u64>> {
     Ok(found.map(unsigned))
 }
 
+/// Whether a thing may be done: the stream, lease or cursor must be where the batch thinks that it is.
+fn allowed(db: &Connection, op: &Op) -> Result<()> {
+    match op {
+        Op::Append { kind, key, after, epoch, .. } => {
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let head: Option<(i64, i64, i64)> = find(db, sql::OWNED_STREAM, params![kind, key.0], read)?;
+            let (seq, last, lease) = head.unwrap_or_default();
+            // A stale owner is one whose epoch is behind the lease, even if the new owner has appended nothing yet.
+            if unsigned(seq) != *after || *epoch < unsigned(lease.max(last)) {
+                return conflict("stream", key);
+            }
+        }
+        Op::Lease { kind, key, was, .. } if held(db, kind, key)?.unwrap_or(0) != *was => {
+            return conflict("lease", key);
+        }
+        Op::Advance { topic, consumer, from, to } => {
+            let at: Option<i64> = find(db, sql::CURSOR, params![topic, consumer], |row| row.get(0))?;
+            if at.map_or(0, unsigned) != *from || to < from {
+                return Err(Error::Conflict(format!("cursor of {consumer} on {topic}")));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 fn perform(db: &Connection, op: &Op, sequence: &mut u64, published: &mut Vec<Published>) -> Result<()> {
     match op {
         Op::Put { .. } => put(db, op, next(sequence)),
@@ -87,9 +137,7 @@ fn perform(db: &Connection, op: &Op, sequence: &mut u64, published: &mut Vec<Pub
             run(db, sql::DELETE, params![kind, key.0])?;
             if *indexed { run(db, sql::UNINDEX, params![kind, key.0]) } else { Ok(()) }
         }
-        Op::Append { kind, key, after, epoch, format, bodies } => {
-            append(db, (*kind, key), *after, *epoch, *format, bodies)
-        }
+        Op::Append { .. } => append(db, op),
         Op::Truncate { kind, key, through: Some(through) } => {
             run(db, sql::TRIM_EVENTS, params![kind, key.0, signed(*through)])
         }
@@ -97,10 +145,7 @@ fn perform(db: &Connection, op: &Op, sequence: &mut u64, published: &mut Vec<Pub
             run(db, sql::DROP_EVENTS, params![kind, key.0])?;
             run(db, sql::DROP_STREAM, params![kind, key.0])
         }
-        Op::Lease { kind, key, was, owner, epoch, until } => {
-            if held(db, kind, key)?.unwrap_or(0) != *was {
-                return conflict("lease", key);
-            }
+        Op::Lease { kind, key, owner, epoch, until, .. } => {
             let until = until.as_microsecond();
             run(db, sql::SET_LEASE, params![kind, key.0, owner, signed(*epoch), until])
         }
@@ -108,7 +153,10 @@ fn perform(db: &Connection, op: &Op, sequence: &mut u64, published: &mut Vec<Pub
             run(db, sql::SET_TIMER, params![kind, key.0, timer::rounded_up(*at), body])
         }
         Op::Cancel { kind, key } => run(db, sql::CANCEL, params![kind, key.0]),
-        Op::Advance { topic, consumer, from, to } => advance(db, topic, consumer, *from, *to),
+        Op::Advance { topic, consumer, to, .. } => {
+            run(db, sql::SET_CURSOR, params![topic, consumer, signed(*to)])?;
+            run(db, sql::TRIM, params![topic])
+        }
     }
 }
 
@@ -134,33 +182,11 @@ fn put(db: &Connection, op: &Op, number: i64) -> Result<()> {
     Ok(())
 }
 
-fn append(
-    db: &Connection,
-    (kind, key): (&str, &Key),
-    after: u64,
-    epoch: u64,
-    format: u32,
-    bodies: &[String],
-) -> Result<()> {
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let head: Option<(i64, i64, i64)> = find(db, sql::OWNED_STREAM, params![kind, key.0], read)?;
-    let (seq, last, lease) = head.unwrap_or_default();
-    // A stale owner is one whose epoch is behind the lease, even if the new owner has appended nothing yet.
-    if unsigned(seq) != after || epoch < unsigned(lease.max(last)) {
-        return conflict("stream", key);
-    }
+fn append(db: &Connection, op: &Op) -> Result<()> {
+    let Op::Append { kind, key, after, epoch, format, bodies } = op else { return Ok(()) };
     for (seq, body) in (after + 1..).zip(bodies) {
-        run(db, sql::APPEND, params![kind, key.0, signed(seq), signed(epoch), format, body])?;
+        run(db, sql::APPEND, params![kind, key.0, signed(seq), signed(*epoch), format, body])?;
     }
     let end = after + bodies.len() as u64;
-    run(db, sql::SET_STREAM, params![kind, key.0, signed(end), signed(epoch)])
-}
-
-fn advance(db: &Connection, topic: &str, consumer: &str, from: u64, to: u64) -> Result<()> {
-    let at: Option<i64> = find(db, sql::CURSOR, params![topic, consumer], |row| row.get(0))?;
-    if at.map_or(0, unsigned) != from || to < from {
-        return Err(Error::Conflict(format!("cursor of {consumer} on {topic}")));
-    }
-    run(db, sql::SET_CURSOR, params![topic, consumer, signed(to)])?;
-    run(db, sql::TRIM, params![topic])
+    run(db, sql::SET_STREAM, params![kind, key.0, signed(end), signed(*epoch)])
 }

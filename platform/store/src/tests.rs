@@ -8,6 +8,10 @@ use tempfile::TempDir;
 
 use crate::*;
 
+mod outbox;
+
+use outbox::{event, ids};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Note {
     text: String,
@@ -178,6 +182,14 @@ async fn what_an_older_longshore_wrote_is_kept() {
         let row = "INSERT INTO record_list VALUES ('test.leaf', ?1, ?2, ?3)";
         db.execute(row, rusqlite::params![list, n, key]).unwrap();
     }
+    for (n, text) in [(1_u32, "10"), (2, "20")] {
+        let row = "INSERT INTO event VALUES ('test.leaf', ?1, ?2, 1, 1, ?3)";
+        db.execute(row, rusqlite::params![branch.0, n, text]).unwrap();
+    }
+    db.execute("INSERT INTO stream VALUES ('test.leaf', ?1, 2, 1)", [&branch.0]).unwrap();
+    let body = serde_json::to_string(&event("1")).unwrap();
+    db.execute("INSERT INTO consumer VALUES ('t', 'one', 0)", []).unwrap();
+    db.execute("INSERT INTO outbox VALUES ('t', 2, ?1)", [body]).unwrap();
     db.execute("UPDATE sequence SET value = 2", []).unwrap();
     db.close().unwrap();
 
@@ -189,6 +201,39 @@ async fn what_an_older_longshore_wrote_is_kept() {
     assert_eq!(numbers(store.list_newest(&branch, None, 9).await.unwrap()), [3, 2, 10]);
     store.commit(Batch::new().delete::<Leaf>(&branch.clone().number(2))).await.unwrap();
     assert_eq!(numbers(store.list_by_seq(&branch, 0, 9).await.unwrap()), [10, 3]);
+    store.commit(Batch::new().append(&branch, 2, 1, &[Leaf(30)]).event(event("2"))).await.unwrap();
+    let stream = store.events::<Leaf>(&branch, 0, 9).await.unwrap();
+    assert_eq!(stream.iter().map(|e| (e.seq, e.event.0)).collect::<Vec<_>>(), [(1, 10), (2, 20), (3, 30)]);
+    assert_eq!(ids(&store.messages("t", 0, 9).await.unwrap()), ["1"]);
+}
+
+#[tokio::test]
+async fn what_depends_on_what_the_same_batch_did_is_done_or_undone_with_it() {
+    let (_dir, store) = fresh().await;
+    let appended = |batch: Batch, after: u64, n: u32| batch.append(&key("s"), after, 1, &[Leaf(n)]);
+    let twice = appended(appended(Batch::new(), 0, 1), 1, 2);
+    // The second half of each of these conflicts, in one commit with another that does not.
+    let torn = appended(appended(Batch::new().put(&key("a"), &note("a")), 2, 3), 2, 4).event(event("never"));
+    let again = Batch::new().truncate::<Leaf>(&key("s"));
+    let again = appended(appended(again, 0, 5), 0, 6);
+    let (twice, torn, again, other) = tokio::join!(
+        store.commit(twice),
+        store.commit(torn),
+        store.commit(again),
+        store.commit(Batch::new().put(&key("b"), &note("b")))
+    );
+    assert!(twice.is_ok() && other.is_ok());
+    assert!(torn.unwrap_err().is_conflict() && again.unwrap_err().is_conflict());
+    let numbers = || async {
+        let events = store.events::<Leaf>(&key("s"), 0, 9).await.unwrap();
+        events.iter().map(|appended| appended.event.0).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers().await, [1, 2]);
+    assert_eq!(texts(&store.list(Key::all(), None, 9).await.unwrap()), ["b"]);
+    assert!(store.messages(EVENTS, 0, 9).await.unwrap().is_empty());
+    let anew = Batch::new().truncate::<Leaf>(&key("s"));
+    store.commit(appended(anew, 0, 7)).await.unwrap();
+    assert_eq!(numbers().await, [7]);
 }
 
 #[tokio::test]
@@ -340,61 +385,6 @@ async fn timers_are_due_in_order_until_dealt_with() {
     let odd = at(40) + jiff::SignedDuration::from_nanos(1);
     store.commit(Batch::new().timer("v", &key("o"), odd, &0)).await.unwrap();
     assert!(store.due("v", at(40), 10).await.unwrap().is_empty());
-}
-
-fn event(id: &str) -> Event {
-    Event::new("s", "d", "1", "r", id.into(), at(1)).detail(json!({"id": id}))
-}
-
-fn ids(messages: &[Message]) -> Vec<&str> {
-    messages.iter().map(|message| &*message.event.id).collect()
-}
-
-#[tokio::test]
-async fn consumers_hear_everything_once_and_the_outbox_is_trimmed() {
-    let (dir, store) = fresh().await;
-    for consumer in ["one", "two"] {
-        assert_eq!(store.subscribe("t", consumer).await.unwrap(), 0);
-    }
-    store.commit(Batch::new().publish("t", event("1")).publish("t", event("2"))).await.unwrap();
-    let messages = store.messages("t", 0, 10).await.unwrap();
-    assert_eq!(ids(&messages), ["1", "2"]);
-    let done = Batch::new().advance("t", "one", 0, messages[1].seq);
-    store.commit(done.clone()).await.unwrap();
-    assert!(store.commit(done).await.unwrap_err().is_conflict(), "one message is dealt with once");
-    assert_eq!(store.subscribe("t", "one").await.unwrap(), messages[1].seq);
-    store.close().await;
-    let store = Store::open(dir.path()).await.unwrap();
-    assert_eq!(ids(&store.messages("t", 0, 10).await.unwrap()), ["1", "2"], "two has not read them yet");
-    store.commit(Batch::new().advance("t", "two", 0, messages[0].seq)).await.unwrap();
-    assert_eq!(ids(&store.messages("t", 0, 10).await.unwrap()), ["2"]);
-}
-
-#[tokio::test]
-async fn messages_are_the_same_from_memory_and_from_the_database() {
-    let (dir, store) = fresh().await;
-    store.subscribe("t", "one").await.unwrap();
-    // Another batch fails in the same commit; what it would have told nobody hears.
-    store.commit(Batch::new().publish("t", event("old"))).await.unwrap();
-    let refused = Batch::new().publish("t", event("never")).expect_absent::<Note>(&key("a"));
-    store.commit(Batch::new().put(&key("a"), &note("a"))).await.unwrap();
-    let told = store.commit(Batch::new().publish("t", event("new")));
-    let (told, refused) = tokio::join!(told, store.commit(refused));
-    assert!(told.is_ok() && refused.is_err());
-    let many = (0..2 * limits::TAIL).fold(Batch::new(), |batch, n| batch.publish("t", event(&n.to_string())));
-    store.commit(many).await.unwrap();
-    let all = store.messages("t", 0, limits::PAGE).await.unwrap();
-    assert_eq!(all.len(), 2 + 2 * limits::TAIL);
-    assert_eq!(ids(&all[..3]), ["old", "new", "0"]);
-    let late = all.len() - 100;
-    let newest = store.messages("t", all[late].seq, 9).await.unwrap();
-    assert_eq!(ids(&newest), ids(&all[late + 1..late + 10]));
-    store.close().await;
-    assert!(matches!(store.messages("t", all[late].seq, 9).await, Err(Error::Closed)));
-    let again = Store::open(dir.path()).await.unwrap();
-    let read = again.messages("t", 0, limits::PAGE).await.unwrap();
-    let pairs = |all: &[Message]| all.iter().map(|m| (m.seq, (*m.event).clone())).collect::<Vec<_>>();
-    assert!(pairs(&read) == pairs(&all));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::apply::{apply, signed, unsigned};
+use crate::apply::{apply, checked_first, signed, unsigned};
 use crate::checkpoint::Checkpoints;
 use crate::tail::{Published, Tails};
 use crate::wake::Wakes;
@@ -152,8 +152,7 @@ impl Writer {
         let (before, mut published) = (self.sequence, Vec::new());
         let mut results = Vec::with_capacity(group.len());
         for (batch, _) in group {
-            // One that is alone needs no savepoint: the transaction is its own.
-            results.push(self.attempt(batch, group.len() > 1, &mut published)?);
+            results.push(self.attempt(batch, &mut published)?);
         }
         if results.iter().all(Result::is_err) {
             self.execute(sql::ROLLBACK)?;
@@ -169,13 +168,9 @@ impl Writer {
     }
 
     /// The outer error fails the whole group: the database itself is in trouble.
-    fn attempt(
-        &mut self,
-        batch: &Batch,
-        shared: bool,
-        published: &mut Vec<Published>,
-    ) -> Result<Result<Committed>> {
-        if shared {
+    fn attempt(&mut self, batch: &Batch, published: &mut Vec<Published>) -> Result<Result<Committed>> {
+        let undo = !checked_first(batch);
+        if undo {
             self.execute(sql::SAVEPOINT)?;
         }
         let (before, heard) = (self.sequence, published.len());
@@ -186,13 +181,13 @@ impl Writer {
             }
             self.sequence = before;
             published.truncate(heard);
-            if shared {
+            if undo {
                 self.execute(sql::UNDO)?;
                 self.execute(sql::RELEASE)?;
             }
             return Ok(Err(error));
         }
-        if shared {
+        if undo {
             self.execute(sql::RELEASE)?;
         }
         Ok(Ok(Committed { seq: self.sequence }))

@@ -256,8 +256,8 @@ pub struct ActionRow {
 
 impl Record for ActionRow {
     const TABLE: &'static str = "codepipeline.action";
-    // Of a pipeline, and of an execution.
-    const LISTED: &'static [usize] = &[3, 4];
+    // Of a pipeline; those of an execution are few.
+    const LISTED: &'static [usize] = &[3];
 }
 
 /// What the events add up to that retention has removed: those that are left go on from here. Keyed as [`Place::key`].
@@ -287,6 +287,7 @@ pub struct RuleRow(pub ActionRow);
 
 impl Record for RuleRow {
     const TABLE: &'static str = "codepipeline.rule";
+    const LISTED: &'static [usize] = &[3];
 }
 
 /// What PutActionRevision was last told of a source.

@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
-use store::{PageToken, Row};
+use store::{Key, PageToken, Row};
 
-use super::{artifacts, on, page, time};
+use super::{artifacts, newest_first, on, page, time};
 use crate::CodePipeline;
 use crate::catalog::{self, Carrier};
 use crate::desk::Ask;
@@ -39,10 +39,9 @@ impl CodePipeline {
         let before: Option<u64> =
             PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
         let most = page(input.max_results, PAGE);
-        let mut rows = match latest {
-            // Which runs are the latest is known from all of the execution's.
-            true => self.latest(&scope, before).await?,
-            false => self.desk.store.list_newest::<ActionRow>(&scope, before, most + 1).await?,
+        let mut rows = match execution {
+            Some(_) => self.of_execution(&scope, latest, before).await?,
+            None => self.desk.store.list_newest::<ActionRow>(&scope, before, most + 1).await?,
         };
         let more = rows.len() > most;
         rows.truncate(most);
@@ -51,12 +50,20 @@ impl CodePipeline {
         Ok(cp::ListActionExecutionsOutput { action_execution_details: Some(details), next_token: next })
     }
 
-    /// The last run of each action of an execution, newest first.
-    async fn latest(&self, scope: &store::Key, before: Option<u64>) -> Result<Vec<Row<ActionRow>>, Error> {
-        let mut rows = self.desk.store.all::<ActionRow>(scope).await?;
-        rows.sort_by_key(|row| std::cmp::Reverse(row.created));
-        let mut seen = BTreeSet::new();
-        rows.retain(|row| seen.insert((row.value.stage.clone(), row.value.action.name.clone())));
+    /// The runs of an execution, or the last run of each of its actions, newest first.
+    async fn of_execution(
+        &self,
+        scope: &Key,
+        latest: bool,
+        before: Option<u64>,
+    ) -> Result<Vec<Row<ActionRow>>, Error> {
+        let mut rows = newest_first(&self.desk.store, scope).await?;
+        if latest {
+            let mut seen = BTreeSet::new();
+            rows.retain(|row: &Row<ActionRow>| {
+                seen.insert((row.value.stage.clone(), row.value.action.name.clone()))
+            });
+        }
         rows.retain(|row| before.is_none_or(|before| row.created < before));
         Ok(rows)
     }

@@ -15,10 +15,12 @@ mod targets;
 mod transitions;
 mod waits;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Timestamp};
+use store::{Key, Record, Row, Store};
 
 use crate::engine::{Artifact, Millis};
 use crate::records::arn;
@@ -36,6 +38,13 @@ fn time(at: Millis) -> Option<Timestamp> {
 /// How many items a page may have: what was asked for, within AWS's bounds.
 pub fn page(asked: Option<i32>, most: usize) -> usize {
     asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
+}
+
+/// All runs of an execution, of actions or rules: they are few, so that no list of them is kept.
+async fn newest_first<R: Record>(store: &Store, execution: &Key) -> store::Result<Vec<Row<R>>> {
+    let mut rows = store.all::<R>(execution).await?;
+    rows.sort_by_key(|row| Reverse(row.created));
+    Ok(rows)
 }
 
 /// Artifacts as lists of runs show them.

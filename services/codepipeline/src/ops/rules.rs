@@ -1,9 +1,9 @@
 //! Runs of rules, and their types.
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
-use store::{PageToken, Row};
+use store::{Key, PageToken, Row};
 
-use super::{artifacts, on, page, time};
+use super::{artifacts, newest_first, on, page, time};
 use crate::CodePipeline;
 use crate::catalog::OWNER;
 use crate::error::Error;
@@ -36,9 +36,9 @@ impl CodePipeline {
         let before: Option<u64> =
             PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
         let most = page(input.max_results, PAGE);
-        let mut rows = match latest {
-            true => self.latest_rules(&scope, before).await?,
-            false => self.desk.store.list_newest::<RuleRow>(&scope, before, most + 1).await?,
+        let mut rows = match execution {
+            Some(_) => self.rules_of_execution(&scope, latest, before).await?,
+            None => self.desk.store.list_newest::<RuleRow>(&scope, before, most + 1).await?,
         };
         let more = rows.len() > most;
         rows.truncate(most);
@@ -47,23 +47,24 @@ impl CodePipeline {
         Ok(cp::ListRuleExecutionsOutput { rule_execution_details: Some(details), next_token: next })
     }
 
-    /// The runs of an execution's last attempt of each of its stages, newest first.
-    async fn latest_rules(
+    /// The runs of an execution's rules, or those of the last attempt of each of its stages, newest first.
+    async fn rules_of_execution(
         &self,
-        scope: &store::Key,
+        scope: &Key,
+        latest: bool,
         before: Option<u64>,
     ) -> Result<Vec<Row<RuleRow>>, Error> {
-        let mut rows = self.desk.store.all::<RuleRow>(scope).await?;
-        rows.sort_by_key(|row| std::cmp::Reverse(row.created));
-        // The same rule may stand in two conditions of a stage: its type and configuration tell them apart.
-        let mut seen = Vec::new();
-        rows.retain(|row| {
-            let RuleRow(row) = &row.value;
-            let rule = (row.stage.clone(), row.action.clone());
-            let new = !seen.contains(&rule);
-            seen.push(rule);
-            new
-        });
+        let mut rows = newest_first(&self.desk.store, scope).await?;
+        if latest {
+            // The same rule may stand in two conditions of a stage: its type and configuration tell them apart.
+            let mut seen = Vec::new();
+            rows.retain(|Row { value: RuleRow(row), .. }| {
+                let rule = (row.stage.clone(), row.action.clone());
+                let new = !seen.contains(&rule);
+                seen.push(rule);
+                new
+            });
+        }
         rows.retain(|row| before.is_none_or(|before| row.created < before));
         Ok(rows)
     }
