@@ -6,7 +6,7 @@
 //! - [`Store::watch`]: a wake after each commit that touched a table, stream, topic or timer kind.
 //! - [`PageToken`]s, idempotency tokens ([`Batch::remember`], [`Store::recall`]) and the [`Sealer`].
 //!
-//! One SQLite connection writes: it takes every waiting batch, each in a savepoint of its own, commits them
+//! One SQLite connection writes: it takes every waiting batch, each done whole or not at all, commits them
 //! together and answers after the fsync. A pool of read-only connections reads. SQL stands in `sql.rs` and in
 //! `migrations/` alone.
 
@@ -18,6 +18,7 @@ mod event;
 mod key;
 mod lease;
 pub mod limits;
+mod migrate;
 mod outbox;
 mod page;
 mod readers;

@@ -9,6 +9,10 @@ pub const RELEASE: &str = "RELEASE batch";
 /// Waits for nobody.
 pub const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
+pub const USER_VERSION: &str = "PRAGMA user_version";
+pub const HAS_OLD_VERSION: &str = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+pub const OLD_VERSION: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+
 pub const SEQUENCE: &str = "SELECT value FROM sequence WHERE one = 1";
 pub const SET_SEQUENCE: &str = "UPDATE sequence SET value = ?1 WHERE one = 1";
 

@@ -5,20 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
 use crate::checkpoint::Checkpoints;
+use crate::migrate::migrate;
 use crate::readers::Readers;
 use crate::tail::Tails;
 use crate::wake::Wakes;
 use crate::writer::{Ask, Counters, Fuse, Patient, Writer};
 use crate::{Batch, Committed, Error, Result, limits, sql};
-
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -65,12 +61,9 @@ impl Store {
         let lock = hold(&dir)?;
         let file = dir.join("state.db");
         open_private(&file)?;
-        let failed = |e: sqlx::Error| Error::Folder { path: file.clone(), reason: e.to_string() };
-        let fresh = SqliteConnectOptions::new().filename(&file).busy_timeout(limits::BUSY);
-        let fresh = fresh.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        migrate(fresh.connect().await.map_err(failed)?).await?;
         let failed = |reason: String| Error::Folder { path: file.clone(), reason };
-        let db = writing(&file).map_err(|e| failed(e.to_string()))?;
+        let mut db = writing(&file).map_err(|e| failed(e.to_string()))?;
+        migrate(&mut db)?;
         let checkpoints = Checkpoints::start(&file).map_err(|e| failed(e.to_string()))?;
         let sequence: i64 = db.query_row(sql::SEQUENCE, [], |row| row.get(0))?;
         let readers = Readers::open(&file).map_err(|e| failed(e.to_string()))?;
@@ -224,6 +217,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Error {
 fn writing(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
     let db = rusqlite::Connection::open(file)?;
     db.busy_timeout(limits::BUSY)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     // What a batch would have to be undone by is kept in memory, not in a file beside the database.
     db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -232,14 +226,4 @@ fn writing(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
     Checkpoints::replace(&db);
     db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
     Ok(db)
-}
-
-async fn migrate(mut db: SqliteConnection) -> Result<()> {
-    MIGRATIONS.run(&mut db).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => Error::Schema(format!(
-            "the state was written by a newer Longshore (schema {version}): use that version or a later one"
-        )),
-        other => Error::Schema(format!("the state cannot be brought up to date: {other}")),
-    })?;
-    Ok(db.close().await?)
 }

@@ -165,16 +165,16 @@ async fn kept_lists_say_what_a_scan_says() {
 
 #[tokio::test]
 async fn what_an_older_longshore_wrote_is_kept() {
-    use sqlx::{ConnectOptions, Connection, migrate::Migrator, sqlite::SqliteConnectOptions};
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("state.db");
-    // Rows lay in the order of their keys, and lists named them.
-    let older = crate::store::MIGRATIONS.iter().filter(|migration| migration.version < 3).cloned();
-    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-    let mut db = options.connect().await.unwrap();
-    Migrator::with_migrations(older.collect()).run(&mut db).await.unwrap();
-    db.close().await.unwrap();
-    let (db, branch) = (rusqlite::Connection::open(&file).unwrap(), Key::new("1", "r").text("a"));
+    // Rows lay in the order of their keys, lists named them, and a table said which steps were done.
+    let mut db = rusqlite::Connection::open(&file).unwrap();
+    crate::migrate::steps(2).to_latest(&mut db).unwrap();
+    let old = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL);
+        INSERT INTO _sqlx_migrations VALUES (1, 1), (2, 1);
+        PRAGMA user_version = 0;";
+    db.execute_batch(old).unwrap();
+    let branch = Key::new("1", "r").text("a");
     for n in [2_u32, 1] {
         let (row, list) = ("INSERT INTO record VALUES ('test.leaf', ?1, ?2, ?2, 1, ?2)", &branch.0);
         let key = branch.clone().number(n.into()).0;
@@ -205,6 +205,17 @@ async fn what_an_older_longshore_wrote_is_kept() {
     let stream = store.events::<Leaf>(&branch, 0, 9).await.unwrap();
     assert_eq!(stream.iter().map(|e| (e.seq, e.event.0)).collect::<Vec<_>>(), [(1, 10), (2, 20), (3, 30)]);
     assert_eq!(ids(&store.messages("t", 0, 9).await.unwrap()), ["1"]);
+}
+
+#[tokio::test]
+async fn what_a_newer_longshore_wrote_is_left_alone() {
+    let (dir, store) = fresh().await;
+    store.close().await;
+    let db = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    db.close().unwrap();
+    let error = Store::open(dir.path()).await.unwrap_err();
+    assert!(matches!(&error, Error::Schema(why) if why.contains("newer Longshore")), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The one writer: it takes every waiting batch, commits them together, and answers after the fsync.
 //!
 //! It is a thread with a connection of rusqlite's: a commit of fifty batches is hundreds of statements, and each would
-//! cost two changes of threads with sqlx, more than SQLite takes for it. Reads have connections of their own (`readers.rs`).
+//! cost two changes of threads, more than SQLite takes for it. Reads have connections of their own (`readers.rs`).
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
