@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Bench;
 use super::build::phase;
 use super::process::{Patient, now, pause, until};
 use super::server::Server;
 use super::table::Table;
+use super::{Bench, median};
 use crate::codegen::root;
 
 /// Application and pipeline.
@@ -20,11 +20,13 @@ const ZONE: &str = "bench.longshore.test";
 const BASE: &str = "longshore/java17-runtime:1";
 /// A build may fetch all of Maven's dependencies.
 const RELEASE: u64 = 900;
+/// No more rounds than these, however many are asked for.
+const ROUNDS: u32 = 3;
 /// Between two looks at the pipeline: the page alone is looked for all the time.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// One release each: minutes of work, most of it Maven's.
-pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
+/// Rounds alternate, and each is minutes of work, most of it Maven's.
+pub fn measure(binary: &Path, bench: &Bench) -> Result<Table, String> {
     // Declared first, so that the images go last, when no task stands on them any more.
     let images;
     let server = Server::up(binary, "release")?;
@@ -34,40 +36,52 @@ pub fn measure(binary: &Path, _: &Bench) -> Result<Table, String> {
         .envs(server.environment())
         .envs(&[("APP", APP), ("ZONE", ZONE), ("BASE_IMAGE", BASE)].map(|(n, v)| (n.into(), v.into())))
         .text()?;
-    let commit = clone(&server, &app)?;
+    clone(&server, &app)?;
     // The first image serves before anything is pushed: what is measured is a rollout, not a first deployment.
     until("the first page", 120, || {
         Ok(address(&server).ok().and_then(|at| page(&at)).is_some().then_some(()))
     })?;
+    let rounds = bench.rounds.min(ROUNDS);
+    let mut spent = Vec::new();
+    for round in 0..rounds {
+        let release = release(&server, &app)?;
+        // What is done by hand has the machine to itself, as the release had.
+        let hand = by_hand(&server, &app, &images, round)?;
+        spent.push(steps(&server, &release, &hand)?);
+    }
+    Ok(report(&spent))
+}
 
-    let address = address(&server)?;
+/// A commit, its push, and the wait for its page and for the end of its deployment.
+fn release(server: &Server, app: &Path) -> Result<Release, String> {
+    git(server, app, &["commit", "--quiet", "--allow-empty", "--message", "Release"])?;
+    let commit = git(server, app, &["rev-parse", "HEAD"])?;
+    let address = address(server)?;
     let trace = server.scratch().join("push.trace");
+    let _ = std::fs::remove_file(&trace);
     let pushed = now()?;
-    push(&server, &app, &trace)?;
+    push(server, app, &trace)?;
     let accepted = now()? - pushed;
     // The pipeline's own creation has run it once already, upon a repository without a branch.
-    let execution = until("an execution of the pushed commit", 60, || execution(&server, &commit))?;
+    let execution = until("an execution of the pushed commit", 60, || execution(server, &commit))?;
     let mut looked = Instant::now();
     until("the page of the pushed commit", RELEASE, || {
         if looked.elapsed() > LOOK {
             looked = Instant::now();
-            actions(&server, &execution)?;
+            actions(server, &execution)?;
         }
         let answer = page(&address).unwrap_or_default();
         Ok(answer.contains(&commit[..12]).then_some(()))
     })?;
     let served = now()?;
-    // What is done by hand has the machine to itself, as the release had.
-    let ended = until("the end of the pipeline", 300, || {
+    let actions = until("the end of the pipeline", 300, || {
         pause(LOOK);
-        let actions = actions(&server, &execution)?;
+        let actions = actions(server, &execution)?;
         let done = actions.len() == 3 && actions.iter().all(|action| action["status"] == "Succeeded");
         Ok(done.then_some(actions))
     })?;
-    let tasks = tasks(&server)?;
-    let hand = by_hand(&server, &app, &images)?;
-    let release = Release { pushed, accepted, helper: helper(&trace)?, served, actions: ended, tasks };
-    report(&server, &release, &hand)
+    let tasks = tasks(server)?;
+    Ok(Release { pushed, accepted, helper: helper(&trace)?, served, actions, tasks })
 }
 
 /// What was seen of a release; times of day in seconds, lengths in seconds.
@@ -83,7 +97,11 @@ struct Release {
     tasks: Vec<Value>,
 }
 
-fn report(server: &Server, release: &Release, hand: &Hand) -> Result<Table, String> {
+/// A line of the table: what it is, our seconds, and those by hand, if there is such a step.
+type Step = (&'static str, f64, Option<f64>);
+
+/// A round's lines, in the table's order; the last one is Longshore's own share, and that of the whole in percent.
+fn steps(server: &Server, release: &Release, hand: &Hand) -> Result<Vec<Step>, String> {
     let Release { pushed, accepted, helper, served, actions, tasks } = release;
     let action = |name: &str| {
         actions.iter().find(|action| action["stageName"] == name).ok_or_else(|| format!("no {name}"))
@@ -106,44 +124,59 @@ fn report(server: &Server, release: &Release, hand: &Hand) -> Result<Table, Stri
         (served - pushed, hand.login + hand.package + hand.image + hand.push + hand.healthy);
     // What is not ours: the CLI that git asks, the buildspec's commands, the app's own start as it took by hand.
     let own = total - helper - login - main - post - hand.healthy;
+    Ok(vec![
+        ("git push, until git has ended", *accepted, None),
+        ("- of it the AWS CLI as git's credential helper, asked twice", *helper, None),
+        ("push to Source action", at(source, "startTime") - pushed, None),
+        ("Source action", at(source, "lastUpdateTime") - at(source, "startTime"), None),
+        ("Build, before its first command", before, None),
+        ("Build, PRE_BUILD: the buildspec's docker login", login, Some(hand.login)),
+        ("Build, BUILD: mvn package, docker build", main, Some(hand.package + hand.image)),
+        ("Build, POST_BUILD: docker push", post, Some(hand.push)),
+        ("Build, the rest: artifacts, finalizing, handing over", all - before - login - main - post, None),
+        ("Deploy to served page, two tasks", served - deployed, Some(hand.healthy)),
+        ("- until both tasks are asked for", last("createdAt") - deployed, None),
+        ("- until both run and are targets", last("startedAt") - last("createdAt"), None),
+        ("- until the page: the app's start, its first health check", served - last("startedAt"), None),
+        ("push to served", total, Some(by_hand)),
+        ("Longshore's own share, beside its aim", own, Some(1.5)),
+    ])
+}
 
+fn report(spent: &[Vec<Step>]) -> Table {
     let mut table = Table::new("Push to served", "by hand");
-    table.ours("git push, until git has ended", *accepted, "s");
-    table.ours("- of it the AWS CLI as git's credential helper, asked twice", *helper, "s");
-    table.ours("push to Source action", at(source, "startTime") - pushed, "s");
-    table.ours("Source action", at(source, "lastUpdateTime") - at(source, "startTime"), "s");
-    table.ours("Build, before its first command", before, "s");
-    table.compare("Build, PRE_BUILD: the buildspec's docker login", login, hand.login, "s");
-    table.compare("Build, BUILD: mvn package, docker build", main, hand.package + hand.image, "s");
-    table.compare("Build, POST_BUILD: docker push", post, hand.push, "s");
-    table.ours(
-        "Build, the rest: artifacts, finalizing, handing over",
-        all - before - login - main - post,
-        "s",
-    );
-    table.compare("Deploy to served page, two tasks", served - deployed, hand.healthy, "s");
-    table.ours("- until both tasks are asked for", last("createdAt") - deployed, "s");
-    table.ours("- until both run and are targets", last("startedAt") - last("createdAt"), "s");
-    table.ours("- until the page: the app's start, its first health check", served - last("startedAt"), "s");
-    table.compare("push to served", total, by_hand, "s");
-    table.compare("Longshore's own share, beside its aim", own, 1.5, "s");
+    let middle = |line: usize, which: fn(&Step) -> Option<f64>| {
+        median(spent.iter().filter_map(|steps| steps.get(line).and_then(which)).collect())
+    };
+    for (line, (name, _, beside)) in spent.first().into_iter().flatten().enumerate() {
+        let ours = middle(line, |step| Some(step.1));
+        match beside {
+            Some(_) => table.compare(name, ours, middle(line, |step| step.2), "s"),
+            None => table.ours(name, ours, "s"),
+        }
+    }
+    let total = |steps: &Vec<Step>| steps.iter().find(|step| step.0 == "push to served").map(|step| step.1);
+    let own = |steps: &Vec<Step>| steps.last().map(|step| step.1);
+    let shares = spent.iter().filter_map(|steps| Some(100.0 * own(steps)? / total(steps)?)).collect();
+    let all: Vec<String> = spent.iter().filter_map(own).map(|own| format!("{own:.2}")).collect();
+    table.note(format!(
+        "medians of {} rounds, each a release and then the same by hand; the own shares were {} s",
+        spent.len(),
+        all.join(", ")
+    ));
     table.note(format!(
         "own share: push to served without the AWS CLI in git push, without the buildspec's commands, and without the \
          start of the containers as it took by hand; {:.1} % (aim: under 5 %)",
-        100.0 * own / total
+        median(shares)
     ));
     table.note(
         "the sample's target group is checked every 5 s, and a new target's first success makes it healthy; by hand \
          the containers are asked every 20 ms",
     );
-    table.note(format!(
-        "by hand: mvn package {:.1} s from an empty Maven repository, as in the build's container; docker build {:.1} s",
-        hand.package, hand.image
-    ));
     table.note(
-        "one release each, one after the other; both fetch Maven's dependencies, so the network is in both",
+        "by hand, Maven begins with an empty repository, as in the build's container: the network is in both",
     );
-    Ok(table)
+    table
 }
 
 /// Seconds of each step by hand.
@@ -176,7 +209,7 @@ impl Drop for Container {
 }
 
 /// The same source, base image, registry and limits as Longshore's build and tasks have.
-fn by_hand(server: &Server, app: &Path, images: &Images) -> Result<Hand, String> {
+fn by_hand(server: &Server, app: &Path, images: &Images, round: u32) -> Result<Hand, String> {
     let timed = |program: &str, args: &[&str]| {
         let begun = Instant::now();
         let work = Patient::new(program, 600).args(args).envs(server.environment()).dir(app);
@@ -187,8 +220,11 @@ fn by_hand(server: &Server, app: &Path, images: &Images) -> Result<Hand, String>
         server.listen
     );
     let login = timed("bash", &["-eo", "pipefail", "-c", &login])?;
-    let repository = format!("-Dmaven.repo.local={}", server.scratch().join("maven").display());
-    let package = timed("mvn", &["-B", "-ntp", &repository, "-Dbuild.commit=by-hand", "package"])?;
+    let repository = server.scratch().join(format!("maven-{round}"));
+    let repository = format!("-Dmaven.repo.local={}", repository.display());
+    let commit = format!("-Dbuild.commit=by-hand-{round}");
+    let _ = std::fs::remove_dir_all(app.join("target"));
+    let package = timed("mvn", &["-B", "-ntp", &repository, &commit, "package"])?;
     let base = format!("BASE_IMAGE={}-base:17", images.0);
     let tag = format!("{}:by-hand", images.0);
     let image = timed("docker", &["build", "--build-arg", &base, "--tag", &tag, "."])?;
@@ -210,8 +246,8 @@ fn by_hand(server: &Server, app: &Path, images: &Images) -> Result<Hand, String>
     Ok(Hand { login, package, image, push, healthy: begun.elapsed().as_secs_f64() })
 }
 
-/// The sample as a repository with one commit, not pushed; the commit.
-fn clone(server: &Server, app: &Path) -> Result<String, String> {
+/// The sample as a repository, with nothing committed.
+fn clone(server: &Server, app: &Path) -> Result<(), String> {
     let sample = root().join("samples/spring-boot");
     let copied = r#"mkdir -p "$1" && cd "$0" && tar -c --exclude=./target . | tar -x -C "$1""#;
     Patient::new("bash", 30)
@@ -221,9 +257,7 @@ fn clone(server: &Server, app: &Path) -> Result<String, String> {
     let url = made.pointer("/repositoryMetadata/cloneUrlHttp").and_then(Value::as_str);
     git(server, app, &["init", "--quiet", "--initial-branch", "main"])?;
     git(server, app, &["remote", "add", "origin", url.ok_or("the repository has no cloneUrlHttp")?])?;
-    git(server, app, &["add", "--all"])?;
-    git(server, app, &["commit", "--quiet", "--message", "Release"])?;
-    git(server, app, &["rev-parse", "HEAD"])
+    git(server, app, &["add", "--all"]).map(|_| ())
 }
 
 fn git(server: &Server, app: &Path, args: &[&str]) -> Result<String, String> {
