@@ -1,6 +1,7 @@
 //! Every service, put together: what is served stands here, in one list.
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use acm::{Acm, Ca};
 use cloudwatch::CloudWatch;
@@ -36,7 +37,8 @@ use crate::exit::Exit;
 
 /// The network of builds without a VPC, and of bridge-mode tasks.
 const BUILDS: (&str, Ipv4Addr) = ("builds", Ipv4Addr::new(172, 30, 0, 0));
-
+/// A deployment of what a build made has started its tasks by then.
+const LINGER: Duration = Duration::from_secs(10);
 /// What stands for AWS's curated build images, unless the configuration says otherwise: `images/build` makes it.
 const CURATED: [&str; 2] = ["aws/codebuild/", "longshore/codebuild-standard:7.0"];
 
@@ -244,6 +246,7 @@ fn builds(options: &Up, config: &Config, trust: Trust, doors: Doors) -> Result<c
         registry: Some(options.listen.to_string()),
         trust: Some(trust),
         doors,
+        linger: LINGER,
     })
 }
 

@@ -19,6 +19,7 @@ mod vpc;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::codebuild::*;
 use api::internal::{GetActionBuild, StartActionBuild, StartPipelineBuild};
@@ -41,6 +42,9 @@ pub struct Config {
     pub trust: Option<Trust>,
     /// How builds reach load balancers.
     pub doors: Doors,
+    /// How long after its end a build's containers and files are taken away. Nobody waits for that, and it keeps the
+    /// engine busy just when a deployment of what was built starts its tasks.
+    pub linger: Duration,
 }
 
 /// The service.

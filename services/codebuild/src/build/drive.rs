@@ -168,11 +168,20 @@ impl Drive {
         self.commit(batch).await
     }
 
+    /// How long the build's containers and files still stay.
+    fn lingers(&self, row: &BuildRow) -> Duration {
+        let linger = self.service.config.linger;
+        let ended = row.build.end_time.unwrap_or(Timestamp::MIN);
+        let since = self.service.clock.now().duration_since(ended);
+        linger.saturating_sub(Duration::try_from(since).unwrap_or_default())
+    }
+
     /// Takes away what the build had. All of it may be gone already.
     async fn clean(&self, mut row: Row<BuildRow>) -> Result<(), Failure> {
         let task = names::task(&self.id).parse().map_err(Failure::engine)?;
-        self.service.engine.remove(&task).await.map_err(Failure::engine)?;
         self.cx.authority().revoke(&names::task(&self.id)).await?;
+        tokio::time::sleep(self.lingers(&row.value)).await;
+        self.service.engine.remove(&task).await.map_err(Failure::engine)?;
         if vpc::wanted(&row.value.project).is_some() {
             vpc::remove(&self.cx, row.value.build.arn.as_deref().unwrap_or_default()).await?;
         }

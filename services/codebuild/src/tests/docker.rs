@@ -42,6 +42,7 @@ impl Bench {
             registry: None,
             trust: None,
             doors: engine::Doors::none(),
+            linger: Duration::ZERO,
         };
         Self { docker: Docker::start(options).unwrap(), config, _range: range, _state: state }
     }

@@ -138,6 +138,7 @@ impl Rig {
             registry: Some("127.0.0.1:4566".into()),
             trust: None,
             doors: engine::Doors::none(),
+            linger: Duration::ZERO,
         };
         Self::on(world, engine.clone(), engine, shelf, config)
     }
