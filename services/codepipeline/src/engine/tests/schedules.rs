@@ -1,8 +1,8 @@
 //! Random pipelines under random schedules against the model of [`super::model`].
 //!
-//! In every schedule the process dies after events at random, one in 24, also between those of one commit; over the
-//! run it dies after events of every kind. The next goes on with what is read from what is stored, and at the end of a
-//! commit finds nothing to decide that the commit did not have.
+//! In one schedule of a hundred the process dies after every event, also between those of one commit, and in every other
+//! after events at random, one in 24. The next goes on with what is read from what is stored, and at the end of a commit
+//! finds nothing to decide that the commit did not have.
 //!
 //! A schedule follows from its number alone. One that fails says it: `SCHEDULE=number cargo test -p codepipeline
 //! schedules` runs that one and shows what happens in it.
@@ -20,7 +20,9 @@ use super::*;
 const SCHEDULES: u64 = 100_000;
 /// Of so many, one is looked at closely: what each event has changed.
 const LOOKED_AT: u64 = 10;
-/// Of so many events, the process dies after one.
+/// Of so many schedules, in one the process dies after every event.
+const MORTAL: u64 = 100;
+/// Of so many events, it dies after one in the others.
 const DEATHS: usize = 24;
 /// Of so many, one has about as many executions as a pipeline may have.
 const CROWDED: u64 = 1000;
@@ -41,6 +43,8 @@ struct Rig {
     seen: Seen,
     /// When the process dies; another die, so that the schedule is the same without.
     fate: Dice,
+    /// It dies after every event.
+    mortal: bool,
     /// The kinds of events that it died after.
     deaths: BTreeSet<&'static str>,
     show: bool,
@@ -63,7 +67,7 @@ impl Rig {
                 row.clone_from(execution);
             }
         }
-        if self.fate.roll(DEATHS) == 0 {
+        if self.mortal || self.fate.roll(DEATHS) == 0 {
             self.restart();
             assert_eq!(decide(&self.state, self.now), [], "a restart finds something to decide");
         }
@@ -80,7 +84,7 @@ impl Rig {
             eprintln!("    {:?}", event.kind);
         }
         self.state.apply(&event);
-        if self.fate.roll(DEATHS) == 0 {
+        if self.mortal || self.fate.roll(DEATHS) == 0 {
             self.deaths.insert(name(&event.kind));
             self.restart();
         }
@@ -343,7 +347,8 @@ fn run(number: u64, show: bool, next: &AtomicU64) -> (Seen, BTreeSet<&'static st
     let mut dice = Dice(number.wrapping_mul(0x2545_F491_4F6C_DD1D));
     let mode = dice.roll(3) as u8;
     let (looks, fate) = (number.is_multiple_of(LOOKED_AT), Dice(number));
-    let mut rig = Rig { show, looks, fate, ..Rig::default() };
+    let mortal = number % MORTAL == 2;
+    let mut rig = Rig { show, looks, fate, mortal, ..Rig::default() };
     rig.define(mode, stages(&mut dice, mode));
     rig.model.settle();
     if number % CROWDED == 1 {
