@@ -35,8 +35,8 @@ pub const PAGE: usize = 10_000;
 pub const ALL: usize = 200_000;
 /// Connections that are kept to read with.
 pub const READERS: usize = 4;
-/// Rows of a read that is done without a word to the runtime.
-pub const SHORT: usize = 1000;
+/// Rows of a read after which other tasks have their turn.
+pub const SHORT: usize = 500;
 /// Tries of [`crate::Store::update`].
 pub const TRIES: u32 = 16;
 /// How much later each further try of it begins.

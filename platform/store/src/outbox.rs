@@ -32,7 +32,7 @@ impl Store {
             })?;
             Ok(Message { seq, event: Arc::new(event) })
         };
-        self.many(sql::MESSAGES, (topic, signed(after), page(limit)), limit, message).await
+        self.many(sql::MESSAGES, (topic, signed(after), page(limit)), message).await
     }
 
     /// Up to where a consumer has dealt with a topic. One that is new is made known first: from then on, messages

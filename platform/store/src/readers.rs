@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Params, Row};
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::{Error, Result, Store, limits};
 
@@ -66,38 +65,30 @@ impl Store {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        Ok(self.many(statement, params, 1, read).await?.pop())
+        Ok(self.many(statement, params, read).await?.pop())
     }
 
-    /// The rows of a statement, of which there are at most `limit`.
+    /// The rows of a statement.
     pub(crate) async fn many<T>(
         &self,
         statement: &str,
         params: impl Params,
-        limit: usize,
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         // Nothing here waits: a task that reads on and on lets others on now and then.
         tokio::task::coop::consume_budget().await;
-        let readers = self.readers()?;
-        let look = || {
-            readers.with(|db| {
-                let mut statement = db.prepare_cached(statement)?;
-                let mut rows = statement.query(params)?;
-                let mut found = Vec::new();
-                while let Some(row) = rows.next()? {
-                    found.push(read(row)?);
-                }
-                Ok(found)
-            })
-        };
-        // Of a long one the runtime is told, so that other threads take over what this one had to do.
-        let long = limit > limits::SHORT;
-        let threads = Handle::try_current().map(|runtime| runtime.runtime_flavor());
-        if long && matches!(threads, Ok(RuntimeFlavor::MultiThread)) {
-            tokio::task::block_in_place(look)
-        } else {
-            look()
+        let found = self.readers()?.with(|db| {
+            let mut statement = db.prepare_cached(statement)?;
+            let mut rows = statement.query(params)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(read(row)?);
+            }
+            Ok(found)
+        })?;
+        if found.len() >= limits::SHORT {
+            tokio::task::yield_now().await;
         }
+        Ok(found)
     }
 }

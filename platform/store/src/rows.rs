@@ -38,7 +38,7 @@ impl Store {
             // One bound and no other: SQLite seeks to it, where it would scan up to a second. A NUL makes the next key.
             start = start.max([&after.0[..], &[0]].concat());
         }
-        self.many(sql::LIST, (R::TABLE, start, end, page(limit)), limit, row).await
+        self.many(sql::LIST, (R::TABLE, start, end, page(limit)), row).await
     }
 
     /// Rows in the reverse order of their keys, before `before` (exclusive), at most `limit`.
@@ -52,7 +52,7 @@ impl Store {
         if let Some(before) = before {
             end = end.min(before.0.clone());
         }
-        self.many(sql::LIST_BACK, (R::TABLE, start, end, page(limit)), limit, row).await
+        self.many(sql::LIST_BACK, (R::TABLE, start, end, page(limit)), row).await
     }
 
     /// Rows as they were created, oldest first, created after sequence `after` (0: all), at most `limit`.
@@ -65,11 +65,11 @@ impl Store {
         let prefix = prefix.into();
         if listed::<R>(&prefix) {
             let params = (R::TABLE, prefix.0, signed(after), page(limit));
-            return self.many(sql::LISTED_BY_SEQ, params, limit, row).await;
+            return self.many(sql::LISTED_BY_SEQ, params, row).await;
         }
         let (start, end) = prefix.range();
         let params = (R::TABLE, start, end, signed(after), page(limit));
-        self.many(sql::LIST_BY_SEQ, params, limit, row).await
+        self.many(sql::LIST_BY_SEQ, params, row).await
     }
 
     /// Rows as they were created, newest first, created before sequence `before` (none: all), at most `limit`.
@@ -83,10 +83,10 @@ impl Store {
         let before = signed(before.unwrap_or(u64::MAX));
         if listed::<V::Of>(&prefix) {
             let params = (table, prefix.0, before, page(limit));
-            return self.many(sql::LISTED_NEWEST, params, limit, row).await;
+            return self.many(sql::LISTED_NEWEST, params, row).await;
         }
         let (start, end) = prefix.range();
-        self.many(sql::LIST_NEWEST, (table, start, end, before, page(limit)), limit, row).await
+        self.many(sql::LIST_NEWEST, (table, start, end, before, page(limit)), row).await
     }
 
     /// All rows in the order of their keys; more than [`limits::ALL`] are an error. For workers and small families.
@@ -94,8 +94,8 @@ impl Store {
         let prefix = prefix.into();
         let mut all: Vec<Row<R>> = Vec::new();
         loop {
-            let page = self.list(&prefix, all.last().map(|row| &row.key), limits::PAGE).await?;
-            let last = page.len() < limits::PAGE;
+            let page = self.list(&prefix, all.last().map(|row| &row.key), limits::SHORT).await?;
+            let last = page.len() < limits::SHORT;
             all.extend(page);
             if all.len() > limits::ALL {
                 return Err(Error::Refused(format!("{} holds more than {} rows", R::TABLE, limits::ALL)));
@@ -118,7 +118,7 @@ impl Store {
         debug_assert!(R::INDEXES.contains(&index), "{} has no index {index}", R::TABLE);
         let (start, end) = prefix.into().range();
         let params = (R::TABLE, index, value, start, end, signed(after), page(limit));
-        self.many(sql::FIND, params, limit, row).await
+        self.many(sql::FIND, params, row).await
     }
 
     /// How many rows there are.

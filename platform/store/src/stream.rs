@@ -26,7 +26,7 @@ impl Store {
             let event = decode(key, row.get(2)?, text(row, 3)?)?;
             Ok(Appended { seq: unsigned(row.get(0)?), epoch: unsigned(row.get(1)?), event })
         };
-        self.many(sql::EVENTS, params, limit, event).await
+        self.many(sql::EVENTS, params, event).await
     }
 
     /// Number of the stream's last event; 0 when it has none.

@@ -29,7 +29,7 @@ impl Store {
             let payload = serde_json::from_str(text(row, 2)?).map_err(|e| unreadable(e.to_string()))?;
             Ok(Timer { key, at, payload })
         };
-        self.many(sql::DUE, (kind, now.as_microsecond(), page(limit)), limit, timer).await
+        self.many(sql::DUE, (kind, now.as_microsecond(), page(limit)), timer).await
     }
 
     /// When the earliest timer of a kind is due. A worker sleeps until then, or until [`Store::watch`] of the kind
