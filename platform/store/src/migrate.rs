@@ -28,7 +28,7 @@ pub(crate) fn steps(count: usize) -> Migrations<'static> {
     Migrations::new(STEPS.iter().take(count).map(|step| M::up(step)).collect())
 }
 
-/// Until the fourth step, Longshore kept the number of the last one in a table.
+/// Until the fourth step, which removes it, Longshore kept the number of the last one in a table.
 fn adopt(db: &Connection) -> Result<()> {
     let steps: i64 = db.query_row(sql::USER_VERSION, [], |row| row.get(0))?;
     let kept: bool = db.query_row(sql::HAS_OLD_VERSION, [], |row| row.get(0))?;

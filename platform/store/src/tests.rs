@@ -205,6 +205,11 @@ async fn what_an_older_longshore_wrote_is_kept() {
     let stream = store.events::<Leaf>(&branch, 0, 9).await.unwrap();
     assert_eq!(stream.iter().map(|e| (e.seq, e.event.0)).collect::<Vec<_>>(), [(1, 10), (2, 20), (3, 30)]);
     assert_eq!(ids(&store.messages("t", 0, 9).await.unwrap()), ["1"]);
+    store.close().await;
+    let db = rusqlite::Connection::open(&file).unwrap();
+    assert!(db.prepare(crate::sql::OLD_VERSION).is_err(), "who still looks there begins anew, and fails");
+    db.close().unwrap();
+    Store::open(dir.path()).await.unwrap();
 }
 
 #[tokio::test]
