@@ -8,15 +8,16 @@ use crate::tail::Published;
 use crate::{Error, Key, Message, Result, sql, timer};
 
 /// Does the batch, taking numbers from `sequence`, and adds what it publishes. On an error the caller rolls back what the
-/// batch may have done: nothing, if it is [`checked_first`].
+/// batch may have done: nothing, if it is `first` all asked, as [`checked_first`] says.
 pub(crate) fn apply(
     db: &Connection,
     batch: &Batch,
+    first: bool,
     sequence: &mut u64,
     published: &mut Vec<Published>,
 ) -> Result<()> {
     batch.expects.iter().try_for_each(|expect| check(db, expect))?;
-    if checked_first(batch) {
+    if first {
         batch.ops.iter().try_for_each(|op| allowed(db, op))?;
         return batch.ops.iter().try_for_each(|op| perform(db, op, sequence, published));
     }

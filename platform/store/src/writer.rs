@@ -169,25 +169,25 @@ impl Writer {
 
     /// The outer error fails the whole group: the database itself is in trouble.
     fn attempt(&mut self, batch: &Batch, published: &mut Vec<Published>) -> Result<Result<Committed>> {
-        let undo = !checked_first(batch);
-        if undo {
+        let first = checked_first(batch);
+        if !first {
             self.execute(sql::SAVEPOINT)?;
         }
         let (before, heard) = (self.sequence, published.len());
-        let applied = apply(&self.db, batch, &mut self.sequence, published);
+        let applied = apply(&self.db, batch, first, &mut self.sequence, published);
         if let Err(error) = applied {
             if matches!(error, Error::Database(_)) {
                 return Err(error);
             }
             self.sequence = before;
             published.truncate(heard);
-            if undo {
+            if !first {
                 self.execute(sql::UNDO)?;
                 self.execute(sql::RELEASE)?;
             }
             return Ok(Err(error));
         }
-        if undo {
+        if !first {
             self.execute(sql::RELEASE)?;
         }
         Ok(Ok(Committed { seq: self.sequence }))
