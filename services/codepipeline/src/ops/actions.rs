@@ -1,11 +1,9 @@
 //! Runs of actions, and approvals.
-use std::collections::BTreeSet;
-
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
-use store::{Key, PageToken, Row};
+use store::PageToken;
 
-use super::{artifacts, newest_first, on, page, time};
+use super::{artifacts, of_execution, on, page, time};
 use crate::CodePipeline;
 use crate::catalog::{self, Carrier};
 use crate::desk::Ask;
@@ -40,7 +38,7 @@ impl CodePipeline {
             PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
         let most = page(input.max_results, PAGE);
         let mut rows = match execution {
-            Some(_) => self.of_execution(&scope, latest, before).await?,
+            Some(_) => of_execution(&self.desk.store, &scope, latest.then_some(action), before).await?,
             None => self.desk.store.list_newest::<ActionRow>(&scope, before, most + 1).await?,
         };
         let more = rows.len() > most;
@@ -49,24 +47,11 @@ impl CodePipeline {
         let details = rows.into_iter().map(|row| detail(&place.region, row.value)).collect();
         Ok(cp::ListActionExecutionsOutput { action_execution_details: Some(details), next_token: next })
     }
+}
 
-    /// The runs of an execution, or the last run of each of its actions, newest first.
-    async fn of_execution(
-        &self,
-        scope: &Key,
-        latest: bool,
-        before: Option<u64>,
-    ) -> Result<Vec<Row<ActionRow>>, Error> {
-        let mut rows = newest_first(&self.desk.store, scope).await?;
-        if latest {
-            let mut seen = BTreeSet::new();
-            rows.retain(|row: &Row<ActionRow>| {
-                seen.insert((row.value.stage.clone(), row.value.action.name.clone()))
-            });
-        }
-        rows.retain(|row| before.is_none_or(|before| row.created < before));
-        Ok(rows)
-    }
+/// What is one action of an execution, however often it ran.
+fn action(row: &ActionRow) -> (String, String) {
+    (row.stage.clone(), row.action.name.clone())
 }
 
 fn detail(region: &str, row: ActionRow) -> cp::ActionExecutionDetail {

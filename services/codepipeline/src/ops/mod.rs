@@ -40,10 +40,26 @@ pub fn page(asked: Option<i32>, most: usize) -> usize {
     asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
 }
 
-/// All runs of an execution, of actions or rules: they are few, so that no list of them is kept.
-async fn newest_first<R: Record>(store: &Store, execution: &Key) -> store::Result<Vec<Row<R>>> {
+/// The runs of an execution, of actions or rules, newest first, behind the last of a page: they are few, so that no list of
+/// them is kept. `latest`: only the newest of those that it tells the same of.
+async fn of_execution<R: Record, K: PartialEq>(
+    store: &Store,
+    execution: &Key,
+    latest: Option<impl Fn(&R) -> K>,
+    before: Option<u64>,
+) -> store::Result<Vec<Row<R>>> {
     let mut rows = store.all::<R>(execution).await?;
     rows.sort_by_key(|row| Reverse(row.created));
+    if let Some(latest) = latest {
+        let mut seen = Vec::new();
+        rows.retain(|row| {
+            let what = latest(&row.value);
+            let new = !seen.contains(&what);
+            seen.push(what);
+            new
+        });
+    }
+    rows.retain(|row| before.is_none_or(|before| row.created < before));
     Ok(rows)
 }
 

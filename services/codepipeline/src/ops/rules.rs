@@ -1,9 +1,9 @@
 //! Runs of rules, and their types.
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
-use store::{Key, PageToken, Row};
+use store::PageToken;
 
-use super::{artifacts, newest_first, on, page, time};
+use super::{artifacts, of_execution, on, page, time};
 use crate::CodePipeline;
 use crate::catalog::OWNER;
 use crate::error::Error;
@@ -37,7 +37,7 @@ impl CodePipeline {
             PageToken::position(&list, input.next_token.as_deref()).map_err(|_| Error::InvalidNextToken)?;
         let most = page(input.max_results, PAGE);
         let mut rows = match execution {
-            Some(_) => self.rules_of_execution(&scope, latest, before).await?,
+            Some(_) => of_execution(&self.desk.store, &scope, latest.then_some(rule), before).await?,
             None => self.desk.store.list_newest::<RuleRow>(&scope, before, most + 1).await?,
         };
         let more = rows.len() > most;
@@ -46,28 +46,12 @@ impl CodePipeline {
         let details = rows.into_iter().map(|row| detail(&place.region, row.value.0)).collect();
         Ok(cp::ListRuleExecutionsOutput { rule_execution_details: Some(details), next_token: next })
     }
+}
 
-    /// The runs of an execution's rules, or those of the last attempt of each of its stages, newest first.
-    async fn rules_of_execution(
-        &self,
-        scope: &Key,
-        latest: bool,
-        before: Option<u64>,
-    ) -> Result<Vec<Row<RuleRow>>, Error> {
-        let mut rows = newest_first(&self.desk.store, scope).await?;
-        if latest {
-            // The same rule may stand in two conditions of a stage: its type and configuration tell them apart.
-            let mut seen = Vec::new();
-            rows.retain(|Row { value: RuleRow(row), .. }| {
-                let rule = (row.stage.clone(), row.action.clone());
-                let new = !seen.contains(&rule);
-                seen.push(rule);
-                new
-            });
-        }
-        rows.retain(|row| before.is_none_or(|before| row.created < before));
-        Ok(rows)
-    }
+/// What is one rule of an execution. The same rule may stand in two conditions of a stage: its type and configuration tell
+/// them apart.
+fn rule(RuleRow(row): &RuleRow) -> (String, cp::ActionDeclaration) {
+    (row.stage.clone(), row.action.clone())
 }
 
 fn detail(region: &str, row: ActionRow) -> cp::RuleExecutionDetail {

@@ -67,10 +67,14 @@ impl Rig {
                 row.clone_from(execution);
             }
         }
-        if self.mortal || self.fate.roll(DEATHS) == 0 {
+        if self.dies() {
             self.restart();
             assert_eq!(decide(&self.state, self.now), [], "a restart finds something to decide");
         }
+    }
+
+    fn dies(&mut self) -> bool {
+        self.mortal || self.fate.roll(DEATHS) == 0
     }
 
     /// The process dies, and another reads what is stored.
@@ -84,7 +88,7 @@ impl Rig {
             eprintln!("    {:?}", event.kind);
         }
         self.state.apply(&event);
-        if self.mortal || self.fate.roll(DEATHS) == 0 {
+        if self.dies() {
             self.deaths.insert(name(&event.kind));
             self.restart();
         }
