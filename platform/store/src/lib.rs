@@ -15,6 +15,7 @@ mod batch;
 mod checkpoint;
 mod error;
 mod event;
+mod hold;
 mod key;
 mod lease;
 pub mod limits;

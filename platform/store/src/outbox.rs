@@ -53,6 +53,9 @@ impl Store {
     }
 
     async fn known(&self, topic: &'static str, consumer: &'static str) -> Result<Option<u64>> {
+        if let Some(cursor) = self.tails()?.cursor(topic, consumer) {
+            return Ok(Some(cursor));
+        }
         self.one(sql::CURSOR, (topic, consumer), |row| Ok(unsigned(row.get(0)?))).await
     }
 }

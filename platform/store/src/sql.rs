@@ -1,4 +1,4 @@
-//! Every statement. All but `PRAGMA`s and the savepoints are plain enough for PostgreSQL.
+//! Every statement. All but the `PRAGMA`s, the savepoints and the look at `sqlite_schema` are plain enough for PostgreSQL.
 
 pub const BEGIN: &str = "BEGIN IMMEDIATE";
 pub const COMMIT: &str = "COMMIT";

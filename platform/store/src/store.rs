@@ -1,6 +1,4 @@
 //! The store itself: opening, committing, closing.
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +7,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::apply::unsigned;
 use crate::checkpoint::Checkpoints;
+use crate::hold::{Hold, open_private, unusable};
 use crate::migrate::migrate;
 use crate::readers::Readers;
 use crate::tail::Tails;
@@ -58,7 +57,7 @@ impl Store {
     /// Opens with options.
     pub async fn open_with(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let dir = dir.as_ref().to_owned();
-        let lock = hold(&dir)?;
+        let hold = Hold::take(&dir)?;
         let file = dir.join("state.db");
         open_private(&file)?;
         let failed = |reason: String| Error::Folder { path: file.clone(), reason };
@@ -83,7 +82,7 @@ impl Store {
             counts: counts.clone(),
             sequence: unsigned(sequence),
             checkpoints,
-            lock,
+            hold,
         };
         std::thread::Builder::new()
             .name("store".into())
@@ -189,28 +188,6 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Store({})", self.0.dir.display())
     }
-}
-
-/// Makes the folder (mode 0700) and locks it for this process.
-fn hold(dir: &Path) -> Result<File> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| unusable(dir, &e))?;
-    let path = dir.join("lock");
-    let file = open_private(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
-        Err(TryLockError::Error(e)) => Err(unusable(&path, &e)),
-    }
-}
-
-/// Makes a file that only its owner may read; what SQLite makes beside it takes its mode.
-fn open_private(path: &Path) -> Result<File> {
-    let options = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    options.map_err(|e| unusable(path, &e))
-}
-
-fn unusable(path: &Path, error: &std::io::Error) -> Error {
-    Error::Folder { path: path.to_owned(), reason: error.to_string() }
 }
 
 /// The writer's connection. FULL: a commit is on disk when it answers.

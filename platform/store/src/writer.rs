@@ -3,7 +3,6 @@
 //! It is a thread with a connection of rusqlite's: a commit of fifty batches is hundreds of statements, and each would
 //! cost two changes of threads, more than SQLite takes for it. Reads have connections of their own (`readers.rs`).
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +10,9 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::apply::{apply, checked_first, signed, unsigned};
+use crate::batch::Op;
 use crate::checkpoint::Checkpoints;
+use crate::hold::Hold;
 use crate::tail::{Published, Tails};
 use crate::wake::Wakes;
 use crate::{Batch, Committed, Error, Result, limits, sql};
@@ -68,8 +69,8 @@ pub(crate) struct Writer {
     pub counts: Arc<Counters>,
     pub sequence: u64,
     pub checkpoints: Checkpoints,
-    /// Held for as long as the writer may write.
-    pub lock: File,
+    /// For as long as the writer may write.
+    pub hold: Hold,
 }
 
 impl Writer {
@@ -95,12 +96,12 @@ impl Writer {
                 self.checkpoints.committed(&self.db);
             }
         }
-        let Self { db, checkpoints, lock, .. } = self;
+        let Self { db, checkpoints, hold, .. } = self;
         checkpoints.stop();
         if let Err((_, error)) = db.close() {
             tracing::warn!(%error, "the database did not close cleanly");
         }
-        drop(lock);
+        drop(hold);
         if let Some(answer) = closing {
             let _ = answer.send(());
         }
@@ -123,9 +124,7 @@ impl Writer {
                     self.wakes.wake_all();
                     return answer_all(group, &Error::Closed);
                 }
-                let done = group.iter().zip(&results).filter(|(_, result)| result.is_ok());
-                self.wakes
-                    .wake(done.flat_map(|((batch, _), _)| batch.ops.iter().filter_map(|op| op.touches())));
+                self.wakes.wake(done(&group, &results).filter_map(Op::touches));
                 for ((_, answer), result) in group.into_iter().zip(results) {
                     let _ = answer.send(result);
                 }
@@ -160,9 +159,9 @@ impl Writer {
         }
         self.db.prepare_cached(sql::SET_SEQUENCE)?.execute([signed(self.sequence)])?;
         self.execute(sql::COMMIT)?;
-        self.tails.committed(before, published);
-        let done = results.iter().filter(|result| result.is_ok()).count();
-        self.counts.batches.fetch_add(done as u64, Ordering::Relaxed);
+        self.tails.committed(before, published, done(group, &results));
+        let batches = results.iter().filter(|result| result.is_ok()).count();
+        self.counts.batches.fetch_add(batches as u64, Ordering::Relaxed);
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
@@ -205,6 +204,12 @@ impl Writer {
             self.sequence = unsigned(value);
         }
     }
+}
+
+/// What was done of a group.
+fn done<'a>(group: &'a [Waiting], results: &'a [Result<Committed>]) -> impl Iterator<Item = &'a Op> {
+    let done = group.iter().zip(results).filter(|(_, result)| result.is_ok());
+    done.flat_map(|((batch, _), _)| &batch.ops)
 }
 
 fn answer_all(group: Vec<Waiting>, error: &Error) {

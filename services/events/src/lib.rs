@@ -99,7 +99,7 @@ impl Events {
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
         vec![
             Arc::new(oauth::Authorize(self.clone())),
-            Arc::new(route::Route(self.clone())),
+            Arc::new(route::Route::new(self.clone())),
             Arc::new(deliver::Deliver { events: self.clone(), ops: ops.clone(), rates: Default::default() }),
         ]
     }

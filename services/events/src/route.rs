@@ -1,5 +1,6 @@
 //! From events to deliveries.
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use kernel::{Fault, Fut};
@@ -15,18 +16,31 @@ use crate::{Events, limits};
 const CONSUMER: &str = "events.rules";
 
 /// Reads events and makes a delivery for each target of each rule that matches.
-pub(crate) struct Route(pub Arc<Events>);
+pub(crate) struct Route {
+    events: Arc<Events>,
+    /// Told of each commit that changed a rule.
+    changed: Arc<Notify>,
+    /// As they were when they were last asked for.
+    rules: tokio::sync::Mutex<Rules>,
+}
+
+impl Route {
+    pub(crate) fn new(events: Arc<Events>) -> Self {
+        let changed = events.store.watch(&[Rule::TABLE]);
+        Self { events, changed, rules: Default::default() }
+    }
+}
 
 impl Worker for Route {
     fn name(&self) -> String {
         "events.route".into()
     }
     fn wake(&self) -> Arc<Notify> {
-        self.0.store.watch(&[EVENTS])
+        self.events.store.watch(&[EVENTS])
     }
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {
         Box::pin(async {
-            let routed = self.0.route().await?;
+            let routed = self.route().await?;
             Ok(if routed == limits::ROUTED { Next::Again } else { Next::Idle })
         })
     }
@@ -35,26 +49,33 @@ impl Worker for Route {
 /// Enabled rules with their patterns, by account and region.
 type Rules = HashMap<(String, String), Arc<Vec<(Rule, Pattern)>>>;
 
-impl Events {
+impl Route {
     /// Routes a page of events; answers how many it read.
     async fn route(&self) -> Result<usize, Error> {
-        let mut cursor = self.store.subscribe(EVENTS, CONSUMER).await?;
-        let messages = self.store.messages(EVENTS, cursor, limits::ROUTED).await?;
-        let mut rules = Rules::new();
+        let store = &self.events.store;
+        let mut cursor = store.subscribe(EVENTS, CONSUMER).await?;
+        let messages = store.messages(EVENTS, cursor, limits::ROUTED).await?;
+        let mut rules = self.rules.lock().await;
+        // Only now: of a rule that was put before one of these events was published, this has been told.
+        if pin!(self.changed.notified()).enable() {
+            rules.clear();
+        }
         let mut batch = Batch::new();
         for (index, message) in messages.iter().enumerate() {
-            batch = self.deliveries(batch, message, &mut rules).await?;
+            batch = self.events.deliveries(batch, message, &mut rules).await?;
             if batch.len() >= limits::ROUTE_OPS || index + 1 == messages.len() {
                 let deliveries = std::mem::take(&mut batch);
                 let idle = deliveries.is_empty();
                 let advanced = deliveries.advance(EVENTS, CONSUMER, cursor, message.seq);
-                self.store.commit(if idle { advanced.patient() } else { advanced }).await?;
+                store.commit(if idle { advanced.patient() } else { advanced }).await?;
                 cursor = message.seq;
             }
         }
         Ok(messages.len())
     }
+}
 
+impl Events {
     async fn deliveries(
         &self,
         mut batch: Batch,

@@ -193,6 +193,9 @@ async fn a_matching_event_starts_the_pipeline_once_under_its_role() {
     scene.ok("EnableRule", json!({"Name": "r"})).await;
     scene.work().await.unwrap();
     assert!(scene.told.calls().is_empty(), "what a disabled rule missed stays missed");
+    scene.publish("e4", json!({"go": 1})).await;
+    scene.work().await.unwrap();
+    assert_eq!(scene.told.calls().len(), 1);
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ async fn consumers_hear_everything_once_and_the_outbox_is_trimmed() {
     assert!(store.commit(done).await.unwrap_err().is_conflict(), "one message is dealt with once");
     assert_eq!(store.subscribe("t", "one").await.unwrap(), messages[1].seq);
     store.close().await;
+    assert!(matches!(store.cursor("t", "one").await, Err(Error::Closed)));
     let store = Store::open(dir.path()).await.unwrap();
+    assert_eq!(store.cursor("t", "one").await.unwrap(), messages[1].seq);
+    assert_eq!(store.cursor("t", "two").await.unwrap(), 0);
     assert_eq!(ids(&store.messages("t", 0, 10).await.unwrap()), ["1", "2"], "two has not read them yet");
     store.commit(Batch::new().advance("t", "two", 0, messages[0].seq)).await.unwrap();
     assert_eq!(ids(&store.messages("t", 0, 10).await.unwrap()), ["2"]);
