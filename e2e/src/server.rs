@@ -193,12 +193,24 @@ impl Drop for Server {
         if !said.trim().is_empty() {
             eprintln!("longshore down: {said}");
         }
+        forget_images(&self.listen);
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(80).collect();
             eprintln!("--- the server's last lines ---");
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
+    }
+}
+
+/// Removes what the engine has of a registry that is gone; another name of the same image keeps it.
+fn forget_images(registry: &str) {
+    let names = Command::new("docker").args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]).output();
+    let Ok(names) = names else { return };
+    let names = String::from_utf8_lossy(&names.stdout).into_owned();
+    let ours: Vec<&str> = names.lines().filter(|name| name.starts_with(&format!("{registry}/"))).collect();
+    if !ours.is_empty() {
+        let _ = Command::new("docker").args(["image", "rm", "--force"]).args(ours).output();
     }
 }
 

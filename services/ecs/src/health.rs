@@ -21,6 +21,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) targets: &'a Targets,
     /// Whether the task's definition has a health check.
     pub(crate) checked: bool,
+    /// Whether the task has been healthy.
+    pub(crate) served: bool,
 }
 
 /// Whether a definition has a container with a health check.
@@ -38,14 +40,15 @@ pub(crate) fn judge(task: &Task, bench: &Bench<'_>) -> Health {
         return if age >= bench.settle { Health::Healthy } else { Health::Pending };
     }
     let own = if bench.checked { of_containers(task) } else { Health::Healthy };
-    let all = task.targets.iter().map(|target| of_target(target, bench.targets)).chain([own]);
+    let all = task.targets.iter().map(|target| of_target(target, bench)).chain([own]);
     let mut worst = Health::Healthy;
     for health in all {
         match health {
             Health::Unhealthy(_) if age < bench.grace => worst = Health::Pending,
             Health::Unhealthy(reason) => return Health::Unhealthy(reason),
             Health::Pending => worst = Health::Pending,
-            Health::Healthy => {}
+            Health::Unknown if worst == Health::Healthy => worst = Health::Unknown,
+            Health::Unknown | Health::Healthy => {}
         }
     }
     worst
@@ -59,13 +62,15 @@ fn of_containers(task: &Task) -> Health {
     }
 }
 
-fn of_target(target: &Target, targets: &Targets) -> Health {
-    match targets.get(target).map(|(state, reason)| (state.as_str(), reason)) {
+fn of_target(target: &Target, bench: &Bench<'_>) -> Health {
+    match bench.targets.get(target).map(|(state, reason)| (state.as_str(), reason)) {
         Some(("healthy", _)) => Health::Healthy,
         Some(("unhealthy", reason)) => Health::Unhealthy(format!(
             "(port {}) is unhealthy in (target-group {}) due to (reason {reason}).",
             target.port, target.group
         )),
+        // The edge has started again, or we have and it has not reported yet: its targets are looked at anew.
+        Some(("initial", _)) if bench.served => Health::Unknown,
         // Registered elsewhere, not checked yet, or its group is in no listener's rules.
         _ => Health::Pending,
     }
@@ -79,5 +84,24 @@ pub(crate) fn threshold(service: &Service) -> usize {
     match breaker.and_then(|b| b.threshold_configuration.as_ref()) {
         Some(t) => plan::threshold(desired, &t.r#type, usize::try_from(t.value).unwrap_or(1)),
         None => plan::threshold(desired, "BOUNDED_PERCENT", 50),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_is_looked_at_anew_is_not_one_that_never_was_healthy() {
+        let target = Target { group: "g".into(), id: "10.0.0.5".into(), port: 8080 };
+        let judged = |state: &str, served| {
+            let targets = Targets::from([(target.clone(), (state.to_owned(), String::new()))]);
+            let (now, grace, settle) = (Timestamp::UNIX_EPOCH, Duration::ZERO, Duration::ZERO);
+            of_target(&target, &Bench { now, grace, settle, targets: &targets, checked: false, served })
+        };
+        assert_eq!((judged("initial", false), judged("initial", true)), (Health::Pending, Health::Unknown));
+        assert_eq!((judged("healthy", false), judged("healthy", true)), (Health::Healthy, Health::Healthy));
+        assert!(matches!(judged("unhealthy", true), Health::Unhealthy(_)));
+        assert_eq!(judged("unused", true), Health::Pending, "nobody is sent there");
     }
 }

@@ -32,6 +32,8 @@ pub struct Seen {
 pub enum Health {
     /// It starts, or its checks have not spoken.
     Pending,
+    /// It was healthy, and nobody can tell now: the load balancer, or what hears of it, has just started again.
+    Unknown,
     /// It does what it should.
     Healthy,
     /// It is to be replaced, for this reason.
@@ -81,20 +83,25 @@ pub fn plan(wanted: Wanted, seen: &[Seen], ending: bool) -> Plan {
     let spare = if healthy(&primary) >= desired { bad.len() } else { make_room.min(bad.len()) };
     stop.extend(bad.iter().take(spare).filter_map(|task| match &task.health {
         Health::Unhealthy(reason) => Some((task.id.clone(), Why::Unhealthy(reason.clone()))),
-        Health::Pending | Health::Healthy => None,
+        _ => None,
     }));
     // Old tasks go as new ones become healthy; before that only where there is no room to start without.
     let keep = if lacking > room { floor } else { desired.max(floor) };
     let spare = (healthy(&primary) + healthy(&old)).saturating_sub(keep);
     let replaced = |task: &&Seen| (task.id.clone(), Why::Replaced);
     stop.extend(old.iter().filter(|task| task.health == Health::Healthy).take(spare).map(replaced));
-    // What serves nobody is not missed, once something newer is on its way.
+    // What serves nobody is not missed, once something newer is on its way. What may serve is kept until it is known.
     let idle = !good.is_empty() || start > 0 || desired == 0 || lacking > room;
-    stop.extend(old.iter().filter(|task| idle && task.health != Health::Healthy).map(replaced));
+    let missed = |task: &&&Seen| match task.health {
+        Health::Healthy => true,
+        Health::Unknown => desired > 0,
+        Health::Pending | Health::Unhealthy(_) => !idle,
+    };
+    stop.extend(old.iter().filter(|task| !missed(task)).map(replaced));
 
     let done = healthy(&primary) == desired && primary.len() == desired && old.is_empty() && !ending;
     let moving = start > 0 || !stop.is_empty() || ending || hold;
-    let waiting = seen.iter().any(|task| task.health == Health::Pending);
+    let waiting = seen.iter().any(|task| matches!(task.health, Health::Pending | Health::Unknown));
     Plan { start, stop, done, blocked: !done && !moving && !waiting }
 }
 
@@ -120,10 +127,12 @@ pub fn threshold(desired: usize, kind: &str, value: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Tasks as a word each: `n` new or `o` old; then `h`ealthy, `p`ending, `u`nhealthy, or `!` protected and healthy.
+    /// Tasks as a word each: `n` new or `o` old; then `h`ealthy, `p`ending, `?` for unknown, `u`nhealthy, or `!` protected
+    /// and healthy.
     fn seen(tasks: &str) -> Vec<Seen> {
         let health = |letter| match letter {
             Some('p') => Health::Pending,
+            Some('?') => Health::Unknown,
             Some('u') => Health::Unhealthy("it is ill".into()),
             _ => Health::Healthy,
         };
@@ -181,6 +190,17 @@ mod tests {
     fn what_serves_nobody_is_not_kept() {
         check((2, 100, 200), "op ou", 2, "op0 ou1", "");
         check((1, 100, 200), "ou nh", 0, "ou0", "");
+    }
+
+    #[test]
+    fn what_may_serve_is_kept_until_it_is_known() {
+        check((2, 100, 200), "o? o?", 2, "", "");
+        check((2, 100, 200), "o? oh nh np", 0, "", "");
+        check((2, 100, 200), "o? o? nh nh", 0, "", "");
+        check((2, 100, 200), "oh oh nh nh", 0, "oh0 oh1", "");
+        check((2, 50, 100), "o? oh", 0, "", "");
+        check((2, 100, 200), "n? n?", 0, "", "");
+        check((0, 100, 200), "o?", 0, "o?0", "");
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Ecs {
         };
         self.tell(service, &plan, &started, view.now);
         retire(service, &view);
+        remember_healthy(service, &view);
         let completed = plan.done && self.complete(service, view.now);
         let again = away.and_then(|_| self.after(limits::RETRY));
         let due = self.due(service, &view, &plan).into_iter().chain(again).min();
@@ -157,6 +158,7 @@ impl Ecs {
                 settle: self.options.settle,
                 targets: &targets,
                 checked: definition.is_some_and(health::checked),
+                served: service.served.contains(&task.id),
             };
             Seen {
                 id: task.id.clone(),
@@ -467,6 +469,14 @@ fn backoff(failures: u32, now: Timestamp) -> Option<Timestamp> {
     let doublings = failures.checked_sub(2)?.min(16);
     let delay = Duration::from_secs(5).saturating_mul(1 << doublings).min(limits::BACKOFF);
     now.checked_add(SignedDuration::try_from(delay).ok()?).ok()
+}
+
+/// A restart must not forget who served, for a while nobody can tell.
+fn remember_healthy(service: &mut Service, view: &View) {
+    let known = std::mem::take(&mut service.served);
+    let live = view.seen.iter();
+    let served = live.filter(|task| task.health == Health::Healthy || known.contains(&task.id));
+    service.served = served.map(|task| task.id.clone()).collect();
 }
 
 /// Older deployments without tasks are history.

@@ -1,5 +1,5 @@
 //! What is stored. Where AWS's own shape is what we keep, the record holds that shape.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use api::ecs;
@@ -390,6 +390,9 @@ pub struct Service {
     pub events: Vec<Event>,
     /// Whether the last event of that kind still holds.
     pub steady: bool,
+    /// Those of its tasks that have been healthy.
+    #[serde(default)]
+    pub served: BTreeSet<String>,
     /// Its tags.
     pub tags: Tags,
     /// Who made it.

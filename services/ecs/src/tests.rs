@@ -355,8 +355,13 @@ async fn a_rollout_waits_for_health_and_drains_before_it_stops() {
         !bench.engine.log().iter().any(|line| line.starts_with("stop ")),
         "the old task serves until then"
     );
+    // As it is told until the edge reports again.
+    bench.around.target(&first, Some("initial"));
     let bench = bench.restart().await;
     bench.around.target(&second, Some("healthy"));
+    let kept = |s: &Value| s["deployments"][0]["runningCount"] == 1 && s["runningCount"] == 2;
+    bench.service_until("both run", kept).await;
+    bench.around.target(&first, Some("healthy"));
     assert_eq!(bench.targets("draining", 1).await, [first.as_str()]);
     assert!(
         !bench.engine.log().iter().any(|line| line.starts_with("stop ")),

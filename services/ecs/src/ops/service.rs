@@ -86,6 +86,7 @@ impl Ecs {
                 history: Vec::new(),
                 events: Vec::new(),
                 steady: false,
+                served: Default::default(),
                 tags: tags.clone(),
                 created_by: cx.caller.arn.clone(),
                 created: now,
