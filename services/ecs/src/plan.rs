@@ -83,7 +83,7 @@ pub fn plan(wanted: Wanted, seen: &[Seen], ending: bool) -> Plan {
     let spare = if healthy(&primary) >= desired { bad.len() } else { make_room.min(bad.len()) };
     stop.extend(bad.iter().take(spare).filter_map(|task| match &task.health {
         Health::Unhealthy(reason) => Some((task.id.clone(), Why::Unhealthy(reason.clone()))),
-        _ => None,
+        Health::Pending | Health::Unknown | Health::Healthy => None,
     }));
     // Old tasks go as new ones become healthy; before that only where there is no room to start without.
     let keep = if lacking > room { floor } else { desired.max(floor) };
@@ -92,12 +92,12 @@ pub fn plan(wanted: Wanted, seen: &[Seen], ending: bool) -> Plan {
     stop.extend(old.iter().filter(|task| task.health == Health::Healthy).take(spare).map(replaced));
     // What serves nobody is not missed, once something newer is on its way. What may serve is kept until it is known.
     let idle = !good.is_empty() || start > 0 || desired == 0 || lacking > room;
-    let missed = |task: &&&Seen| match task.health {
-        Health::Healthy => true,
-        Health::Unknown => desired > 0,
-        Health::Pending | Health::Unhealthy(_) => !idle,
+    let useless = |task: &&&Seen| match task.health {
+        Health::Healthy => false,
+        Health::Unknown => desired == 0,
+        Health::Pending | Health::Unhealthy(_) => idle,
     };
-    stop.extend(old.iter().filter(|task| !missed(task)).map(replaced));
+    stop.extend(old.iter().filter(useless).map(replaced));
 
     let done = healthy(&primary) == desired && primary.len() == desired && old.is_empty() && !ending;
     let moving = start > 0 || !stop.is_empty() || ending || hold;
