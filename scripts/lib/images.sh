@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The images that we make: their recipes' hashes, the cache, and the making.
-# Needs say.sh and engine.sh, ROOT: the repository, and CACHE: the folder for what we keep.
+# Needs say.sh and engine.sh, ROOT: the repository, CACHE: the folder for what we keep, and IMAGES_KEPT: true where
+# archives of them are kept.
 
 # Every image, in the order in which they stand on each other: NAME TAG PARENT...
 IMAGES=(
@@ -48,6 +49,19 @@ image_is_made() {
         "$(image_tag "$1")" 2>/dev/null)" = "$2" ]
 }
 
+# A recipe's folder with what its file `downloads` names (a line each: SHA-256 and URL). The host fetches them, since it
+# knows its own proxy and its own certificates.
+image_context() {
+    local name=$1 context=$2 sum url file
+    cp -R "$ROOT/images/$name/." "$context"
+    [ -f "$context/downloads" ] || return 0
+    while read -r sum url; do
+        file=$context/${url##*/}
+        quietly curl --fail --silent --show-error --location --retry 3 --max-time 300 --output "$file" "$url"
+        quietly sha256sum --check --quiet <<<"$sum  $file"
+    done <"$context/downloads"
+}
+
 # The shared base comes from debootstrap, which needs root; the rest are Dockerfiles upon it.
 image_make() (
     local name=$1 hash=$2 tag
@@ -62,9 +76,12 @@ image_make() (
         quietly docker import --change "LABEL dev.longshore.recipe=$hash" --change 'CMD ["/bin/sh"]' \
             "$tar" "$tag"
     else
+        local context
+        context=$(mktemp -d "$CACHE/context.XXXXXX")
+        trap 'rm -rf "$context"' EXIT
+        image_context "$name" "$context"
         # The host's network: apt inside reaches what apt outside reaches.
-        quietly docker build --network host --label "dev.longshore.recipe=$hash" --tag "$tag" \
-            "$ROOT/images/$name"
+        quietly docker build --network host --label "dev.longshore.recipe=$hash" --tag "$tag" "$context"
         # The first stages of a Dockerfile stay behind without a name.
         quietly docker image prune --force --filter label=dev.longshore.stage
     fi
@@ -76,12 +93,25 @@ image_save() {
     docker save --output "$file.part" "$tag" && mv "$file.part" "$file"
 }
 
+# An archive for an engine that has no image yet, as test machines have. It is as large as the image: nobody waits for
+# it who only wants to see the demo.
+image_keep() {
+    local name=$1 file=$2
+    [ "${IMAGES_KEPT:-false}" = true ] && [ ! -f "$file" ] || return 0
+    mkdir -p "$CACHE/images"
+    rm -f "$CACHE/images/$name"-*.tar
+    image_save "$file" "$(image_tag "$name")"
+}
+
 # Makes one image and what it stands on, unless it is there.
 image_ensure() {
     local name=$1 hash file parent before started=$SECONDS
     hash=$(image_hash "$name")
-    image_is_made "$name" "$hash" && return
     file="$CACHE/images/$name-$hash.tar"
+    if image_is_made "$name" "$hash"; then
+        image_keep "$name" "$file"
+        return
+    fi
     if [ -f "$file" ]; then
         say "image $(image_tag "$name"): loading it from $file"
         quietly docker load --input "$file"
@@ -94,9 +124,7 @@ image_ensure() {
     image_make "$name" "$hash"
     # Its predecessor has no name any more; where something still stands on it, it stays.
     [ -z "$before" ] || docker image rm "$before" >/dev/null 2>&1 || :
-    mkdir -p "$CACHE/images"
-    rm -f "$CACHE/images/$name"-*.tar
-    image_save "$file" "$(image_tag "$name")"
+    image_keep "$name" "$file"
     note "took $((SECONDS - started)) s"
 }
 
