@@ -8,7 +8,8 @@ use crate::tail::Published;
 use crate::{Error, Key, Message, Result, sql, timer};
 
 /// Does the batch, taking numbers from `sequence`, and adds what it publishes. On an error the caller rolls back what the
-/// batch may have done: nothing, if it is `first` all asked, as [`checked_first`] says.
+/// batch may have done. Where everything is checked `first`, as [`checked_first`] allows, a conflict leaves nothing to
+/// roll back.
 pub(crate) fn apply(
     db: &Connection,
     batch: &Batch,
