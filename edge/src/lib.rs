@@ -133,7 +133,7 @@ impl Edge {
             Ok(None) => {}
             Ok(Some(snapshot)) => {
                 let generation = snapshot.generation;
-                match world.apply(Arc::new(snapshot), true) {
+                match world.apply(Arc::new(snapshot)) {
                     Ok(_) => world.kept(generation),
                     Err(reason) => tracing::error!(reason, "the last snapshot cannot be applied"),
                 }
@@ -171,7 +171,7 @@ impl Edge {
 
     async fn apply(self: &Arc<Self>, snapshot: Snapshot) {
         let (generation, snapshot) = (snapshot.generation, Arc::new(snapshot));
-        let applied = self.world().apply(snapshot.clone(), false);
+        let applied = self.world().apply(snapshot.clone());
         match applied {
             Ok(true) => {
                 let edge = self.clone();
@@ -214,7 +214,8 @@ async fn levels(edge: std::sync::Weak<Edge>, changed: Arc<Notify>) {
         }
         let Some(edge) = edge.upgrade() else { return };
         let (report, health) = {
-            let world = edge.world();
+            let mut world = edge.world();
+            world.retry();
             (world.report(), world.health())
         };
         edge.reports.send_if_modified(|held| {

@@ -1,7 +1,8 @@
 //! Every socket that the edge listens on. One place, so that handing them all to a newer edge is an addition.
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdTcp, UdpSocket as StdUdp};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcp};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use arc_swap::ArcSwap;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
 };
+use snapshot::Unbound;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
@@ -44,20 +46,13 @@ pub struct Wanted {
     pub dns: HashMap<SocketAddr, Who>,
 }
 
-/// Sockets that are bound and do not serve yet.
-#[derive(Debug, Default)]
-pub struct Bound {
-    fronts: Vec<(SocketAddr, StdTcp)>,
-    dns: Vec<(SocketAddr, StdUdp, StdTcp)>,
-    /// What could not be bound, for people.
-    pub failed: Vec<String>,
-}
-
 /// The sockets that serve.
 #[derive(Debug, Default)]
 pub struct Listeners {
+    wanted: Wanted,
     fronts: HashMap<SocketAddr, Serving>,
     dns: HashMap<SocketAddr, (Who, [Task; 2])>,
+    unbound: Vec<Unbound>,
 }
 
 #[derive(Debug)]
@@ -105,31 +100,10 @@ impl Drop for Task {
 }
 
 impl Listeners {
-    /// Binds what is wanted and not there yet. Nothing serves on it before [`Listeners::commit`].
-    pub fn bind(&self, wanted: &Wanted) -> Bound {
-        let mut bound = Bound::default();
-        for (addr, door) in wanted.fronts.iter().filter(|(addr, _)| !self.fronts.contains_key(addr)) {
-            match tcp(*addr) {
-                Ok(listener) => bound.fronts.push((*addr, listener)),
-                // Another program's port there costs the containers this listener, not everybody everything.
-                Err(error) if door.admits.is_some() => {
-                    tracing::error!(%addr, %error, "containers cannot reach a load balancer");
-                }
-                Err(error) => bound.failed.push(format!("cannot listen on {addr}: {error}")),
-            }
-        }
-        for addr in wanted.dns.keys().filter(|addr| !self.dns.contains_key(addr)) {
-            match udp(*addr).and_then(|udp| Ok((udp, tcp(*addr)?))) {
-                Ok((udp, tcp)) => bound.dns.push((*addr, udp, tcp)),
-                Err(error) => bound.failed.push(format!("cannot answer DNS on {addr}: {error}")),
-            }
-        }
-        bound
-    }
-
-    /// Serves what is wanted on what was bound, and ends what is wanted no more: no new connections there, and those
-    /// that are open end after what they are doing. Everything else goes on untouched.
-    pub fn commit(&mut self, wanted: &Wanted, bound: Bound, workers: &Arc<Workers>, dns: &Arc<Dns>) {
+    /// Serves what is wanted, and ends what is wanted no more: no new connections there, and those that are open end
+    /// after what they are doing. Everything else goes on untouched. What cannot be listened on costs its own clients
+    /// alone, and is said in [`Listeners::unbound`].
+    pub fn serve(&mut self, wanted: Wanted, workers: &Arc<Workers>, dns: &Arc<Dns>) {
         for (addr, door) in &wanted.fronts {
             if let Some(serving) = self.fronts.get(addr) {
                 let turned = serving.open.load().turned(door);
@@ -137,26 +111,56 @@ impl Listeners {
             }
         }
         self.fronts.retain(|addr, _| wanted.fronts.contains_key(addr));
-        for (addr, listener) in bound.fronts {
-            let (Some(door), Ok(listener)) = (wanted.fronts.get(&addr), TcpListener::from_std(listener))
-            else {
-                continue;
-            };
-            let open = Arc::new(ArcSwap::from_pointee(Open::new(door)));
-            let accept = Task(tokio::spawn(accept(listener, open.clone(), workers.clone())));
-            self.fronts.insert(addr, Serving { open, _accept: accept });
-        }
         self.dns.retain(|addr, (who, _)| wanted.dns.get(addr) == Some(who));
-        for (addr, udp, tcp) in bound.dns {
-            let (Some(who), Ok(udp), Ok(tcp)) =
-                (wanted.dns.get(&addr), UdpSocket::from_std(udp), TcpListener::from_std(tcp))
-            else {
-                continue;
-            };
-            let udp = Task(tokio::spawn(dns::serve_udp(dns.clone(), udp, *who)));
-            let tcp = Task(tokio::spawn(dns::serve_tcp(dns.clone(), tcp, *who)));
-            self.dns.insert(addr, (*who, [udp, tcp]));
+        self.wanted = wanted;
+        self.bind(workers, dns);
+    }
+
+    /// Tries again where it could not listen; answers whether anything is different now.
+    pub fn retry(&mut self, workers: &Arc<Workers>, dns: &Arc<Dns>) -> bool {
+        !self.unbound.is_empty() && self.bind(workers, dns)
+    }
+
+    /// What is wanted and cannot be listened on.
+    pub fn unbound(&self) -> &[Unbound] {
+        &self.unbound
+    }
+
+    /// Binds what is wanted and not there yet; answers whether what cannot be bound changed.
+    fn bind(&mut self, workers: &Arc<Workers>, dns: &Arc<Dns>) -> bool {
+        let mut unbound = Vec::new();
+        let mut failed = |address: SocketAddr, doing: &str, error: io::Error| {
+            unbound.push(Unbound { address, reason: format!("cannot {doing} on {address}: {error}") });
+        };
+        for (&addr, door) in &self.wanted.fronts {
+            let Entry::Vacant(place) = self.fronts.entry(addr) else { continue };
+            match tcp(addr).and_then(TcpListener::from_std) {
+                Ok(listener) => {
+                    let open = Arc::new(ArcSwap::from_pointee(Open::new(door)));
+                    let accept = Task(tokio::spawn(accept(listener, open.clone(), workers.clone())));
+                    place.insert(Serving { open, _accept: accept });
+                }
+                Err(error) => failed(addr, "listen", error),
+            }
         }
+        for (&addr, &who) in &self.wanted.dns {
+            let Entry::Vacant(place) = self.dns.entry(addr) else { continue };
+            match both(addr) {
+                Ok((udp, tcp)) => {
+                    let udp = Task(tokio::spawn(dns::serve_udp(dns.clone(), udp, who)));
+                    let tcp = Task(tokio::spawn(dns::serve_tcp(dns.clone(), tcp, who)));
+                    place.insert((who, [udp, tcp]));
+                }
+                Err(error) => failed(addr, "answer DNS", error),
+            }
+        }
+        unbound.sort();
+        for news in unbound.iter().filter(|u| !self.unbound.contains(u)) {
+            tracing::error!(reason = news.reason, "an address cannot be served; it is tried again every second");
+        }
+        let changed = self.unbound != unbound;
+        self.unbound = unbound;
+        changed
     }
 }
 
@@ -190,8 +194,10 @@ fn tcp(addr: SocketAddr) -> io::Result<StdTcp> {
     Ok(fd.into())
 }
 
-fn udp(addr: SocketAddr) -> io::Result<StdUdp> {
-    open(addr, SockType::Datagram).map(Into::into)
+/// DNS is asked over UDP and TCP.
+fn both(addr: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = UdpSocket::from_std(open(addr, SockType::Datagram)?.into())?;
+    Ok((udp, TcpListener::from_std(tcp(addr)?)?))
 }
 
 fn open(addr: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {

@@ -49,34 +49,26 @@ impl World {
         }
     }
 
-    /// Serves a snapshot from now on, or refuses it whole and says why. `lenient` (resuming from disk) serves what it
-    /// can although some address cannot be listened on. Answers whether there is something new to keep.
-    pub fn apply(&mut self, snapshot: Arc<Snapshot>, lenient: bool) -> Result<bool, String> {
+    /// Serves a snapshot from now on, or refuses it whole and says why. An address that cannot be listened on is no
+    /// reason: it is reported. Answers whether there is something new to keep.
+    pub fn apply(&mut self, snapshot: Arc<Snapshot>) -> Result<bool, String> {
         if self.applied.as_deref() == Some(&*snapshot) {
             return Ok(false);
         }
         let generation = snapshot.generation;
-        let result = self.try_apply(snapshot, lenient);
+        let result = self.try_apply(snapshot);
         self.refused = result.as_ref().err().map(|reason| Refusal { generation, reason: reason.clone() });
         self.changed.notify_one();
         result.map(|()| true)
     }
 
-    fn try_apply(&mut self, snapshot: Arc<Snapshot>, lenient: bool) -> Result<(), String> {
+    fn try_apply(&mut self, snapshot: Arc<Snapshot>) -> Result<(), String> {
         if let Some(applied) = &self.applied
             && applied.generation >= snapshot.generation
         {
             return Err(format!("it is older than what is served, generation {}", applied.generation));
         }
         let plan = Plan::of(&snapshot, &self.current)?;
-        let bound = self.listeners.bind(&plan.wanted);
-        if !bound.failed.is_empty() {
-            let failed = bound.failed.join("; ");
-            if !lenient {
-                return Err(failed);
-            }
-            tracing::error!(failed, "resumed without some addresses");
-        }
         // Nothing fails from here on. Targets first, so that new routes find them.
         for group in &snapshot.balancing.target_groups {
             if let Some(compiled) = plan.groups.get(&group.arn) {
@@ -99,7 +91,7 @@ impl World {
             fronts.insert(arn, front);
         }
         self.dns.view.store(Arc::new(plan.view));
-        self.listeners.commit(&plan.wanted, bound, &self.workers, &self.dns);
+        self.listeners.serve(plan.wanted, &self.workers, &self.dns);
         self.current = Current { groups: plan.groups, fronts, counters: plan.counters };
         tracing::info!(generation = snapshot.generation, "applied a snapshot");
         self.applied = Some(snapshot);
@@ -153,6 +145,13 @@ impl World {
         group.refresh();
     }
 
+    /// Tries again to listen where it could not: nothing tells us that another program has gone.
+    pub fn retry(&mut self) {
+        if self.listeners.retry(&self.workers, &self.dns) {
+            self.changed.notify_one();
+        }
+    }
+
     /// The generation is on disk: from now on it is reported, because an edge that dies comes back with it.
     pub fn kept(&mut self, generation: u64) {
         self.kept = self.kept.max(generation);
@@ -180,7 +179,8 @@ impl World {
         let mut traffic: Vec<_> =
             self.current.counters.iter().map(|(arn, counters)| counters.traffic(arn)).collect();
         traffic.sort_by(|a, b| a.load_balancer.cmp(&b.load_balancer));
-        Report { applied: self.kept, refused: self.refused.clone(), targets, traffic }
+        let unbound = self.listeners.unbound().to_vec();
+        Report { applied: self.kept, refused: self.refused.clone(), unbound, targets, traffic }
     }
 
     /// What to keep of the targets' health.

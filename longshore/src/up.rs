@@ -2,6 +2,7 @@
 
 mod compose;
 mod config;
+mod edge_ready;
 mod folder;
 mod gateways;
 mod platform;
@@ -60,6 +61,7 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
     let endpoint = listener.local_addr().unwrap_or(options.listen);
     let served = tokio::spawn(server.clone().listen(listener, None));
     plane.leave_client(&options, endpoint).await?;
+    edge_ready::wait(&plane.hub, &options).await?;
     ready(endpoint, &options);
 
     signalled().await?;

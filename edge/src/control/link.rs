@@ -42,8 +42,13 @@ pub async fn carry(stream: UnixStream, hub: &Arc<Hub>) -> Result<(), FrameError>
 }
 
 async fn listen(mut from: OwnedReadHalf, hub: &Hub) -> Result<(), FrameError> {
+    let mut unbound = Vec::new();
     loop {
         let Up::Report(report) = read_frame(&mut from).await?;
+        for news in report.unbound.iter().filter(|news| !unbound.contains(*news)) {
+            tracing::error!(reason = news.reason, "an address cannot be served");
+        }
+        unbound.clone_from(&report.unbound);
         if let Some(refused) = &report.refused {
             tracing::error!(
                 generation = refused.generation,

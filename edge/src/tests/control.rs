@@ -1,4 +1,5 @@
 //! The control plane comes and goes; the edge stays, or is there again.
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -60,14 +61,12 @@ async fn an_edge_resumes_before_anything_is_asked_of_it() {
 
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_applied_changes_nothing() {
-    let (rig, ip, taken) = (Rig::new(), address(), address());
+    let (rig, ip) = (Rig::new(), address());
     let backend = Backend::new("a").await;
     let good = simple(ip, &[backend.at]);
     rig.serve_healthy(good.clone()).await;
-    let _blocker = TcpListener::bind((taken, PORT)).await.unwrap();
     type Spoil<'a> = &'a dyn Fn(&mut Balancing);
-    let cases: [(&str, Spoil<'_>); 6] = [
-        ("Address already in use", &|b| b.load_balancers[0].address = taken),
+    let cases: [(&str, Spoil<'_>); 5] = [
         ("no target group gone", &|b| b.load_balancers[0].listeners[0].rules[0].action = forward("gone")),
         ("has no certificate", &|b| b.load_balancers[0].listeners[0].protocol = Protocol::Https),
         ("matches no status codes", &|b| b.target_groups[0].health.matcher = "2xx".into()),
@@ -99,6 +98,27 @@ async fn a_snapshot_that_cannot_be_applied_changes_nothing() {
     let report = rig.until(|r| r.refused.is_some()).await;
     assert!(report.refused.as_ref().unwrap().reason.contains("protocol version 99"));
     assert_eq!(get(ip, "/").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_costs_its_own_clients_alone_and_is_served_once_it_is_free() {
+    let (rig, ip, taken) = (Rig::new(), address(), address());
+    let backend = Backend::new("a").await;
+    let blocker = TcpListener::bind((taken, PORT)).await.unwrap();
+    let mut both = simple(ip, &[backend.at]);
+    let mut other = both.load_balancers[0].clone();
+    (other.arn, other.address) = ("other".into(), taken);
+    other.listeners[0].arn = "other".into();
+    both.load_balancers.push(other);
+    rig.serve_healthy(both).await;
+    assert_eq!(get(ip, "/").await.0, 200);
+    let report = rig.until(|r| !r.unbound.is_empty()).await;
+    assert_eq!(report.refused, None);
+    let told: Vec<_> = report.unbound.iter().map(|u| (u.address, u.reason.contains("already in use"))).collect();
+    assert_eq!(told, [(SocketAddr::from((taken, PORT)), true)]);
+    drop(blocker);
+    rig.until(|r| r.unbound.is_empty()).await;
+    assert_eq!(get(taken, "/").await.0, 200);
 }
 
 const DATA: &str = "LONGSHORE_EDGE_TEST_DATA";

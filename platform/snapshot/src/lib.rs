@@ -20,7 +20,7 @@ pub use balancing::{
 pub use frame::{Down, FrameError, MAX_FRAME, OLDEST, Up, VERSION, read_frame, write_frame};
 pub use hub::{Hub, Part};
 pub use naming::{Data, Gateway, Naming, Platform, Record, Served, Zone};
-pub use report::{Health, HealthState, Refusal, Report, TargetId, TargetReport, Traffic};
+pub use report::{Health, HealthState, Refusal, Report, TargetId, TargetReport, Traffic, Unbound};
 
 use serde::{Deserialize, Serialize};
 

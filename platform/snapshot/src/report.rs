@@ -1,5 +1,5 @@
 //! What an edge says of itself: levels, never deltas.
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ pub struct Report {
     /// The last snapshot that could not be applied, if it is newer than the applied one.
     #[serde(default)]
     pub refused: Option<Refusal>,
+    /// Where the applied snapshot wants to be reached and is not, in order of their addresses.
+    #[serde(default)]
+    pub unbound: Vec<Unbound>,
     /// Every target of the snapshot.
     pub targets: Vec<TargetReport>,
     /// Every load balancer of the snapshot.
@@ -22,6 +25,15 @@ pub struct Report {
 pub struct Refusal {
     /// Its generation; 0 where it could not be read.
     pub generation: u64,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// An address that cannot be listened on. The rest of the snapshot serves, and the edge tries this again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Unbound {
+    /// The address.
+    pub address: SocketAddr,
     /// Why, for people.
     pub reason: String,
 }

@@ -184,7 +184,7 @@ impl Elb {
             Ok((batch, balancer))
         };
         let balancer = self.store.update(create).await?;
-        Ok(e::CreateLoadBalancerOutput { load_balancers: Some(vec![shown(cx, &balancer)]) })
+        Ok(e::CreateLoadBalancerOutput { load_balancers: Some(vec![self.shown(cx, &balancer)]) })
     }
 
     async fn free_address(&self) -> Result<std::net::Ipv4Addr> {
@@ -292,7 +292,7 @@ impl Elb {
         };
         let (rows, next) = page("DescribeLoadBalancers", rows, input.marker.as_deref(), input.page_size)?;
         Ok(e::DescribeLoadBalancersOutput {
-            load_balancers: Some(rows.iter().map(|row| shown(cx, &row.value)).collect()),
+            load_balancers: Some(rows.iter().map(|row| self.shown(cx, &row.value)).collect()),
             next_marker: next,
         })
     }
@@ -448,21 +448,37 @@ fn zones(balancer: &LoadBalancer) -> Vec<e::AvailabilityZone> {
     balancer.subnets.iter().map(zone).collect()
 }
 
-fn shown(cx: &Cx, balancer: &LoadBalancer) -> e::LoadBalancer {
-    let code = if balancer.active { "active" } else { "provisioning" };
-    e::LoadBalancer {
-        load_balancer_arn: Some(own(cx, format!("loadbalancer/{}", balancer.path()))),
-        dns_name: Some(balancer.dns_name.clone()),
-        canonical_hosted_zone_id: Some(canonical_zone(&cx.region).into()),
-        created_time: Some(balancer.created),
-        load_balancer_name: Some(balancer.name.clone()),
-        scheme: Some(balancer.scheme.clone()),
-        vpc_id: Some(balancer.vpc.clone()),
-        state: Some(e::LoadBalancerState { code: Some(code.into()), reason: None }),
-        r#type: Some("application".into()),
-        availability_zones: Some(zones(balancer)),
-        security_groups: Some(balancer.groups.clone()),
-        ip_address_type: Some("ipv4".into()),
-        ..Default::default()
+impl Elb {
+    /// Impaired: there, and not to be reached, since the edge may not listen or another program does.
+    fn state(&self, balancer: &LoadBalancer) -> e::LoadBalancerState {
+        let reports = self.hub.reports();
+        let report = reports.borrow();
+        let unbound = report.iter().flat_map(|report| &report.unbound);
+        let unreached: Vec<_> =
+            unbound.filter(|u| u.address.ip() == balancer.address).map(|u| u.reason.as_str()).collect();
+        let (code, reason) = match (balancer.active, unreached.as_slice()) {
+            (false, _) => ("provisioning", None),
+            (true, []) => ("active", None),
+            (true, reasons) => ("active_impaired", Some(reasons.join("; "))),
+        };
+        e::LoadBalancerState { code: Some(code.into()), reason }
+    }
+
+    fn shown(&self, cx: &Cx, balancer: &LoadBalancer) -> e::LoadBalancer {
+        e::LoadBalancer {
+            load_balancer_arn: Some(own(cx, format!("loadbalancer/{}", balancer.path()))),
+            dns_name: Some(balancer.dns_name.clone()),
+            canonical_hosted_zone_id: Some(canonical_zone(&cx.region).into()),
+            created_time: Some(balancer.created),
+            load_balancer_name: Some(balancer.name.clone()),
+            scheme: Some(balancer.scheme.clone()),
+            vpc_id: Some(balancer.vpc.clone()),
+            state: Some(self.state(balancer)),
+            r#type: Some("application".into()),
+            availability_zones: Some(zones(balancer)),
+            security_groups: Some(balancer.groups.clone()),
+            ip_address_type: Some("ipv4".into()),
+            ..Default::default()
+        }
     }
 }

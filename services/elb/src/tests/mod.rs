@@ -9,7 +9,9 @@ use api::{acm, ec2};
 use engine::Network;
 use kernel::Ops;
 use serde_json::{Value, json};
-use snapshot::{Health, HealthState, Hub, Naming, Platform, Report, TargetId, TargetReport, TargetState};
+use snapshot::{
+    Health, HealthState, Hub, Naming, Platform, Report, TargetId, TargetReport, TargetState, Unbound,
+};
 use testkit::{World, fault};
 use tokio::sync::watch;
 
@@ -153,6 +155,12 @@ async fn a_load_balancer_lives_from_creation_to_its_last_drained_target() {
     assert!(dns.starts_with("lb-") && dns.ends_with(".us-east-1.elb.amazonaws.com"), "{dns}");
     assert_eq!(first["SecurityGroups"], json!(["sg-default"]));
     rig.work().await;
+    assert_eq!(described().await["State"]["Code"], "active");
+    let address = rig.snapshot().balancing.load_balancers[0].address;
+    let unbound = vec![Unbound { address: (address, 80).into(), reason: "taken".into() }];
+    rig.hub.report(Report { unbound, ..Report::default() });
+    assert_eq!(described().await["State"], json!({"Code": "active_impaired", "Reason": "taken"}));
+    rig.hub.report(Report::default());
     assert_eq!(described().await["State"]["Code"], "active");
     assert_eq!(rig.neighbours.interfaces.lock().unwrap().len(), 2);
 
