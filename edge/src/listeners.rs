@@ -156,7 +156,10 @@ impl Listeners {
         }
         unbound.sort();
         for news in unbound.iter().filter(|u| !self.unbound.contains(u)) {
-            tracing::error!(reason = news.reason, "an address cannot be served; it is tried again every second");
+            tracing::error!(
+                reason = news.reason,
+                "an address cannot be served; it is tried again every second"
+            );
         }
         let changed = self.unbound != unbound;
         self.unbound = unbound;

@@ -10,12 +10,13 @@ mod served;
 mod tls;
 mod trust;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use edge::control::{Launch, supervise};
+use kernel::images::HostRegistry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -41,7 +42,9 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
     folder.leave_pid()?;
     let listener = bind(options.listen).await?;
     edge_ports_free(&options, &folder).await?;
-    let plane = Plane::compose(&options, &config, &folder).await?;
+    let endpoint = listener.local_addr().unwrap_or(options.listen);
+    let registry = HostRegistry::new(endpoint, interfaces());
+    let plane = Plane::compose(&options, &config, &folder, &registry).await?;
 
     let stop = CancellationToken::new();
     let server = Server {
@@ -58,7 +61,6 @@ pub async fn run(options: Up) -> Result<ExitCode, Exit> {
     let published = tokio::spawn(platform::publish(plane.clone(), options.clone()));
     let inside = tokio::spawn(gateways::listen(server.clone(), plane.engine.clone(), plane.tls.clone()));
     plane.start_workers();
-    let endpoint = listener.local_addr().unwrap_or(options.listen);
     let served = tokio::spawn(server.clone().listen(listener, None));
     plane.leave_client(&options, endpoint).await?;
     edge_ready::wait(&plane.hub, &options).await?;
@@ -98,6 +100,17 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Exit> {
         ))
     };
     TcpListener::bind(address).await.map_err(taken)
+}
+
+/// The addresses of this machine, by which clients may name our registry.
+fn interfaces() -> Vec<IpAddr> {
+    let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    all.filter_map(|interface| {
+        let address = interface.address?;
+        let four = address.as_sockaddr_in().map(|four| IpAddr::V4(four.ip()));
+        four.or_else(|| address.as_sockaddr_in6().map(|six| IpAddr::V6(six.ip())))
+    })
+    .collect()
 }
 
 /// An edge that runs already holds the DNS port itself; otherwise it must be free for the one that we start.

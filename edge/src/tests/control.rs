@@ -114,7 +114,8 @@ async fn an_address_that_is_taken_costs_its_own_clients_alone_and_is_served_once
     assert_eq!(get(ip, "/").await.0, 200);
     let report = rig.until(|r| !r.unbound.is_empty()).await;
     assert_eq!(report.refused, None);
-    let told: Vec<_> = report.unbound.iter().map(|u| (u.address, u.reason.contains("already in use"))).collect();
+    let told: Vec<_> =
+        report.unbound.iter().map(|u| (u.address, u.reason.contains("already in use"))).collect();
     assert_eq!(told, [(SocketAddr::from((taken, PORT)), true)]);
     drop(blocker);
     rig.until(|r| r.unbound.is_empty()).await;

@@ -17,6 +17,7 @@ use engine::{Cidr, Doors, Engine, NetworkSpec, PullPolicy, Trust};
 use engine_docker::Docker;
 use events::Events;
 use iam::Iam;
+use kernel::images::HostRegistry;
 use kernel::{Entropy, Face, Ops};
 use logs::Logs;
 use outside::Outside;
@@ -59,7 +60,12 @@ pub struct Plane {
 
 impl Plane {
     /// Puts it together. Nothing runs yet.
-    pub async fn compose(options: &Up, config: &Config, folder: &Folder) -> Result<Arc<Self>, Exit> {
+    pub async fn compose(
+        options: &Up,
+        config: &Config,
+        folder: &Folder,
+        registry: &HostRegistry,
+    ) -> Result<Arc<Self>, Exit> {
         let failed = |e: &dyn std::fmt::Display| Exit::failed(e.to_string());
         let (clock, entropy) = machine();
         let Folder { store, sealer, blobs, .. } = folder;
@@ -97,9 +103,9 @@ impl Plane {
         let elb = Elb::new(store.clone(), hub.clone(), balancer_range(&options.lb_cidr)?, c(), e());
         let route53 = Route53::new(store.clone(), hub.clone(), c(), e());
         let trust = Trust { bundle: trusted.bundle, java: Some(trusted.java) };
-        let tasks = tasks(options, config, trust.clone(), elb.doors())?;
+        let tasks = tasks(config, registry, trust.clone(), elb.doors())?;
         let ecs = Ecs::new(store.clone(), engine.clone(), c(), e(), tasks);
-        let builds = builds(options, config, trust, elb.doors())?;
+        let builds = builds(config, registry, trust, elb.doors())?;
         let codebuild = CodeBuild::new(store.clone(), engine.clone(), c(), e(), builds);
         let codepipeline = CodePipeline::new(codepipeline::Deps {
             store: store.clone(),
@@ -238,21 +244,26 @@ fn program() -> Result<std::path::PathBuf, Exit> {
     Ok(program)
 }
 
-fn builds(options: &Up, config: &Config, trust: Trust, doors: Doors) -> Result<codebuild::Config, Exit> {
+fn builds(
+    config: &Config,
+    registry: &HostRegistry,
+    trust: Trust,
+    doors: Doors,
+) -> Result<codebuild::Config, Exit> {
     Ok(codebuild::Config {
         agent: program()?,
         network: NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) },
         images: config.build_images.clone().into_iter().chain([CURATED.map(str::to_owned).into()]).collect(),
-        registry: Some(options.listen.to_string()),
+        registry: registry.clone(),
         trust: Some(trust),
         doors,
         linger: LINGER,
     })
 }
 
-fn tasks(options: &Up, config: &Config, trust: Trust, doors: Doors) -> Result<ecs::Options, Exit> {
+fn tasks(config: &Config, registry: &HostRegistry, trust: Trust, doors: Doors) -> Result<ecs::Options, Exit> {
     let bridge = NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) };
-    let mut tasks = ecs::Options::new(options.listen.to_string(), bridge, doors);
+    let mut tasks = ecs::Options::new(registry.clone(), bridge, doors);
     tasks.trust = Some(trust);
     tasks.registry.pull = match config.image_pull_behavior.as_deref() {
         None | Some("default") => PullPolicy::Default,
@@ -303,8 +314,14 @@ mod tests {
             panic!("up")
         };
         let folder = Folder::open(&options.data).await.unwrap_or_else(|_| panic!("a folder"));
-        let plane =
-            Plane::compose(&options, &Config::default(), &folder).await.unwrap_or_else(|_| panic!("a plane"));
+        let plane = Plane::compose(
+            &options,
+            &Config::default(),
+            &folder,
+            &HostRegistry::new(options.listen, Vec::new()),
+        )
+        .await
+        .unwrap_or_else(|_| panic!("a plane"));
         let served: BTreeSet<String> =
             plane.api.ops.served().map(|(service, name)| format!("{service}.{name}")).collect();
         let allow: serde_json::Value =

@@ -28,7 +28,9 @@ pub async fn wait(hub: &Hub, options: &Up) -> Result<(), Exit> {
     match report {
         Some(report) => {
             if late {
-                tracing::warn!("the edge does not serve what was published yet; load balancers and DNS are as before");
+                tracing::warn!(
+                    "the edge does not serve what was published yet; load balancers and DNS are as before"
+                );
             }
             answers(&report, options)
         }

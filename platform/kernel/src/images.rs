@@ -1,54 +1,54 @@
-//! Names of images in a registry of ours. One repository has two: AWS's own, which works inside builds and tasks, and
-//! that of the endpoint the caller used, which works from the host's engine.
+//! Names of images in a registry of ours. One repository has several: AWS's own, which works inside builds and tasks, and
+//! those of the endpoints at which callers on the host reach us, which work from the host's engine.
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The parts of `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY[:TAG|@DIGEST]`.
+/// The registry as the host knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryImage {
-    /// Whose registry; of a local name, the server's own account.
-    pub account: Option<String>,
-    /// Where; of a local name, the server's own region.
-    pub region: Option<String>,
-    /// The repository, with its slashes.
-    pub repository: String,
-    /// `:tag` or `@sha256:…`, or nothing.
-    pub reference: String,
+pub struct HostRegistry {
+    listen: SocketAddr,
+    interfaces: Vec<IpAddr>,
 }
 
-impl RegistryImage {
-    /// Reads an image's name. `local` are the hosts (with port) by which this server is reached. Names of other
-    /// registries are `None`.
-    pub fn parse(image: &str, local: &[&str]) -> Option<Self> {
+impl HostRegistry {
+    /// A registry that listens here. `interfaces`: the host's own addresses, by which it is also reached where it listens
+    /// on all of them.
+    pub fn new(listen: SocketAddr, interfaces: Vec<IpAddr>) -> Self {
+        Self { listen, interfaces }
+    }
+
+    /// What the host's engine pulls for an image of ours, by whichever of its names; none for other registries' images.
+    pub fn resolve(&self, image: &str, account: &str, region: &str) -> Option<String> {
         let (host, rest) = image.split_once('/')?;
-        let (account, region) = match registry(host) {
-            Some((account, region)) => (Some(account.to_owned()), Some(region.to_owned())),
-            None if local.contains(&host) => (None, None),
-            None => return None,
-        };
-        let (repository, reference) = split(rest);
-        (!repository.is_empty()).then(|| Self {
-            account,
-            region,
-            repository: repository.into(),
-            reference: reference.into(),
-        })
+        (self.is(host) || registry(host) == Some((account, region)))
+            .then(|| format!("{}/{rest}", self.address()))
     }
 
-    /// The name as a host (with port) serves it.
-    pub fn at(&self, host: &str) -> String {
-        format!("{host}/{}{}", self.repository, self.reference)
-    }
-
-    /// The tag, unless it is named by digest; `latest` if neither is given.
-    pub fn tag(&self) -> Option<&str> {
-        match self.reference.as_str() {
-            "" => Some("latest"),
-            reference => reference.strip_prefix(':'),
+    /// How the host's engine reaches it: at a loopback address where it can, for there it speaks plain HTTP.
+    fn address(&self) -> SocketAddr {
+        match self.listen.ip().is_unspecified() {
+            true => SocketAddr::from((Ipv4Addr::LOCALHOST, self.listen.port())),
+            false => self.listen,
         }
     }
 
-    /// The digest, if it is named by one.
-    pub fn digest(&self) -> Option<&str> {
-        self.reference.strip_prefix('@')
+    fn is(&self, host: &str) -> bool {
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) => (name, port.parse().ok()),
+            None => (host, Some(80)),
+        };
+        if port != Some(self.listen.port()) {
+            return false;
+        }
+        let own = self.listen.ip();
+        let reached = |ip: IpAddr| match own.is_unspecified() {
+            true => ip.is_loopback() || self.interfaces.contains(&ip),
+            false => ip == own,
+        };
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        match name.parse() {
+            Ok(ip) => reached(ip),
+            Err(_) => name == "localhost" && reached(Ipv4Addr::LOCALHOST.into()),
+        }
     }
 }
 
@@ -65,35 +65,41 @@ pub fn registry_host(account: &str, region: &str) -> String {
     format!("{account}.dkr.ecr.{region}.amazonaws.com")
 }
 
-fn split(rest: &str) -> (&str, &str) {
-    let at = rest.find('@').or_else(|| rest.rfind(':')).unwrap_or(rest.len());
-    // `repo:tag@sha256:…` names the digest; the tag before it is a remark.
-    let name = &rest[..at];
-    let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
-    (repository, &rest[at..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn both_names_are_one_repository() {
-        let check = |image: &str, expected: Option<(&str, &str)>| {
-            let read = RegistryImage::parse(image, &["127.0.0.1:4566"]);
-            assert_eq!(
-                read.as_ref().map(|i| (i.repository.as_str(), i.reference.as_str())),
-                expected,
-                "{image}"
-            );
+    fn all_names_of_our_registry_are_one() {
+        let check = |listen: &str, image: &str, expected: Option<&str>| {
+            let registry = HostRegistry::new(listen.parse().unwrap(), vec!["192.0.2.7".parse().unwrap()]);
+            let found = registry.resolve(image, "000000000000", "us-east-1");
+            assert_eq!(found.as_deref(), expected, "{image} at {listen}");
         };
-        check("000000000000.dkr.ecr.us-east-1.amazonaws.com/team/app:v1", Some(("team/app", ":v1")));
-        check("127.0.0.1:4566/team/app:v1", Some(("team/app", ":v1")));
-        check("127.0.0.1:4566/app", Some(("app", "")));
-        check("127.0.0.1:4566/app:v1@sha256:00", Some(("app", "@sha256:00")));
-        check("127.0.0.1:5000/app", None);
-        check("docker.io/library/debian:12", None);
-        check("debian:12", None);
-        check("1.dkr.ecr.us-east-1.amazonaws.com/app", None);
+        let (usual, everywhere) = ("127.0.0.1:4566", "0.0.0.0:4566");
+        for listen in [usual, everywhere] {
+            let pulled = Some("127.0.0.1:4566/team/app:v1");
+            check(listen, "000000000000.dkr.ecr.us-east-1.amazonaws.com/team/app:v1", pulled);
+            check(listen, "127.0.0.1:4566/team/app:v1", pulled);
+            check(listen, "localhost:4566/team/app:v1", pulled);
+            for foreign in [
+                "111111111111.dkr.ecr.us-east-1.amazonaws.com/app",
+                "000000000000.dkr.ecr.eu-west-1.amazonaws.com/app",
+                "1.dkr.ecr.us-east-1.amazonaws.com/app",
+                "127.0.0.1:5000/app",
+                "localhost/app",
+                "192.0.2.8:4566/app",
+                "docker.io/library/debian:12",
+                "debian:12",
+            ] {
+                check(listen, foreign, None);
+            }
+        }
+        check(usual, "127.0.0.2:4566/app", None);
+        check(usual, "192.0.2.7:4566/app", None);
+        check(everywhere, "192.0.2.7:4566/app@sha256:00", Some("127.0.0.1:4566/app@sha256:00"));
+        check("127.0.0.2:80", "127.0.0.2/app", Some("127.0.0.2:80/app"));
+        check("[::1]:4566", "[::1]:4566/app", Some("[::1]:4566/app"));
+        check("127.0.0.2:4566", "localhost:4566/app", None);
     }
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 use api::codebuild::*;
 use api::internal::{GetActionBuild, StartActionBuild, StartPipelineBuild};
 use engine::{Doors, Engine, NetworkSpec, Trust};
+use kernel::images::HostRegistry;
 use kernel::{Clock, Entropy, Ops};
 use store::Store;
 
@@ -36,8 +37,8 @@ pub struct Config {
     pub network: NetworkSpec,
     /// Image names that begin so (`aws/codebuild/`) are this image of the engine's own.
     pub images: Vec<(String, String)>,
-    /// How the engine reaches the registry of ECR (`127.0.0.1:4566`); none: it is AWS's own name.
-    pub registry: Option<String>,
+    /// The registry of ECR.
+    pub registry: HostRegistry,
     /// What builds trust.
     pub trust: Option<Trust>,
     /// How builds reach load balancers.

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use api::ecs::*;
 use engine::{Doors, Engine, NetworkSpec, Trust};
+use kernel::images::HostRegistry;
 use kernel::{Clock, Cx, Entropy, Fault, Ops, ids};
 use store::Store;
 use tokio::sync::{Notify, watch};
@@ -63,9 +64,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// AWS's ways, with a registry at this address, this network for bridge mode and these load balancers.
-    pub fn new(registry: impl Into<String>, bridge: NetworkSpec, doors: Doors) -> Self {
-        let registry = Registry { address: registry.into(), pull: engine::PullPolicy::Default };
+    /// AWS's ways, with this registry, this network for bridge mode and these load balancers.
+    pub fn new(host: HostRegistry, bridge: NetworkSpec, doors: Doors) -> Self {
+        let registry = Registry { host, pull: engine::PullPolicy::Default };
         Self { registry, trust: None, settle: Duration::from_secs(40), bridge, doors }
     }
 }

@@ -122,10 +122,10 @@ impl Actor {
     async fn digests(&self, task: &Task) -> Result<Vec<Option<String>>> {
         let mut digests = Vec::new();
         for container in &task.containers {
-            let registry = &self.ecs.options.registry.address;
-            let (reference, _) =
-                crate::image::rewrite(&container.image, &self.scope.account, &self.scope.region, registry);
-            digests.push(self.ecs.engine.image(&reference).await?.and_then(|image| image.digest));
+            let registry = &self.ecs.options.registry.host;
+            let ours = registry.resolve(&container.image, &self.scope.account, &self.scope.region);
+            let reference = ours.as_ref().unwrap_or(&container.image);
+            digests.push(self.ecs.engine.image(reference).await?.and_then(|image| image.digest));
         }
         Ok(digests)
     }

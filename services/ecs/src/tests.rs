@@ -10,6 +10,7 @@ use api::logs::{self, CreateLogStream, PutLogEvents};
 use engine::{
     Engine, Error, Network, NetworkSpec, PrepareInterface, Prepared, ResolveInterface, Rules, TaskId,
 };
+use kernel::images::HostRegistry;
 use kernel::{Access, Cx, Fault, Handle, Ops};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World, fault};
@@ -154,7 +155,11 @@ impl Bench {
         let bridge = NetworkSpec { name: "bridge".into(), wanted: "172.29.0.0/16".parse().unwrap() };
         let options = Options {
             settle: Duration::ZERO,
-            ..Options::new("127.0.0.1:4566", bridge, engine::Doors::none())
+            ..Options::new(
+                HostRegistry::new("127.0.0.1:4566".parse().unwrap(), Vec::new()),
+                bridge,
+                engine::Doors::none(),
+            )
         };
         let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
         let ecs = Ecs::new(world.store.clone(), engine.clone(), clock.clone(), entropy, options);

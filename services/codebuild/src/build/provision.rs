@@ -180,15 +180,7 @@ impl Drive {
         {
             return Ok(ImageSource { pull: PullPolicy::PreferCached, ..ImageSource::new(reference) });
         }
-        let host = format!("{}.dkr.ecr.{}.amazonaws.com/", cx.account(), self.region);
-        let repository = match (name.strip_prefix(&host), &config.registry) {
-            (Some(repository), Some(_)) => Some(repository),
-            (None, Some(registry)) => {
-                name.strip_prefix(registry.as_str()).and_then(|rest| rest.strip_prefix('/'))
-            }
-            _ => None,
-        };
-        let (Some(repository), Some(registry)) = (repository, &config.registry) else {
+        let Some(ours) = config.registry.resolve(name, cx.account(), &self.region) else {
             return Ok(ImageSource::new(name));
         };
         let denied = |reason: String| engine::Error::PullDenied { reference: name.to_owned(), reason };
@@ -200,7 +192,7 @@ impl Drive {
             base64::engine::general_purpose::STANDARD.decode(token.unwrap_or_default()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let auth = text.split_once(':').map(|(u, p)| Auth { username: u.to_owned(), password: p.to_owned() });
-        Ok(ImageSource { auth, ..ImageSource::new(format!("{registry}/{repository}")) })
+        Ok(ImageSource { auth, ..ImageSource::new(ours) })
     }
 }
 

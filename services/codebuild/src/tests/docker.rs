@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use engine::{Engine, NetworkSpec};
 use engine_docker::{Docker, Options};
 use kernel::clock::SystemClock;
+use kernel::images::HostRegistry;
 use serde_json::{Value, json};
 use testkit::{FakeEngine, RangeLease, World};
 
@@ -39,7 +40,7 @@ impl Bench {
                 ("aws/codebuild/".into(), "longshore/codebuild-standard:7.0".into()),
                 ("plain".into(), "longshore/test-base:1".into()),
             ],
-            registry: None,
+            registry: HostRegistry::new("127.0.0.1:4566".parse().unwrap(), Vec::new()),
             trust: None,
             doors: engine::Doors::none(),
             linger: Duration::ZERO,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use engine::{Change, Engine, NetworkSpec, TaskId, TaskState};
 use http_body_util::BodyExt;
 use kernel::clock::SystemClock;
+use kernel::images::HostRegistry;
 use kernel::{Access, Cx, Fault, Handle, Ops};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World};
@@ -135,7 +136,7 @@ impl Rig {
             agent: "/usr/bin/longshore".into(),
             network: NetworkSpec { name: "default".into(), wanted: "10.77.0.0/16".parse().unwrap() },
             images: vec![("aws/codebuild/".into(), "longshore/codebuild-standard:7.0".into())],
-            registry: Some("127.0.0.1:4566".into()),
+            registry: HostRegistry::new("127.0.0.1:4566".parse().unwrap(), Vec::new()),
             trust: None,
             doors: engine::Doors::none(),
             linger: Duration::ZERO,
