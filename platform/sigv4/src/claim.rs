@@ -76,7 +76,7 @@ pub struct Claim {
     at: Timestamp,
     /// A presigned URL's life in seconds.
     expires: Option<i64>,
-    /// `x-amz-content-sha256`, as sent.
+    /// `x-amz-content-sha256` as sent, where it is believed.
     content: Option<String>,
 }
 
@@ -132,12 +132,12 @@ impl Claim {
             access_key_id,
             token: head.header("x-amz-security-token").map(str::to_owned),
             s3: scope.service == "s3",
-            scope,
             signed_headers: signed_headers.to_owned(),
             signature: signature.to_owned(),
             at,
             expires: None,
-            content: head.header("x-amz-content-sha256").map(str::to_owned),
+            content: content(&scope, head.header("x-amz-content-sha256").map(str::to_owned)),
+            scope,
         })
     }
 
@@ -175,13 +175,16 @@ impl Claim {
             token: get("X-Amz-Security-Token")
                 .or_else(|| head.header("x-amz-security-token").map(str::to_owned)),
             s3: scope.service == "s3",
-            scope,
             signed_headers,
             signature,
             at,
             expires: Some(expires),
-            content: get("X-Amz-Content-Sha256")
-                .or_else(|| head.header("x-amz-content-sha256").map(str::to_owned)),
+            content: content(
+                &scope,
+                get("X-Amz-Content-Sha256")
+                    .or_else(|| head.header("x-amz-content-sha256").map(str::to_owned)),
+            ),
+            scope,
         })
     }
 
@@ -289,6 +292,12 @@ fn not_basic(text: &str) -> Refusal {
     Refusal::Incomplete(format!(
         "Date must be in ISO-8601 'basic format'. Got '{text}'. See http://en.wikipedia.org/wiki/ISO_8601"
     ))
+}
+
+/// What the client says of the body. S3 alone takes a body on trust, or signed by pieces; elsewhere such a word says
+/// nothing, the body itself is hashed, and the signature does not match.
+fn content(scope: &Scope, sent: Option<String>) -> Option<String> {
+    sent.filter(|text| scope.service == "s3" || hash_of(text).is_ok())
 }
 
 /// `AKID/20150830/us-east-1/iam/aws4_request`.

@@ -61,6 +61,34 @@ fn the_published_suite() {
     assert_eq!(count, 54);
 }
 
+#[test]
+fn s3_alone_takes_a_body_on_trust() {
+    let check = |service: &str| {
+        let scope = Scope { date: "20150830".into(), region: "us-east-1".into(), service: service.into() };
+        let unsigned =
+            "POST / HTTP/1.1\nHost:h\nx-amz-date:20150830T123600Z\nx-amz-content-sha256:UNSIGNED-PAYLOAD";
+        let mut request = parse(&format!("{unsigned}\n\nAction=DeleteUser"));
+        let signed = ["host", "x-amz-content-sha256", "x-amz-date"];
+        let head = Head { method: "POST", uri: request.uri(), headers: request.headers() };
+        let canonical = canonical::request(&head, &signed, "UNSIGNED-PAYLOAD", service == "s3");
+        let text = format!(
+            "AWS4-HMAC-SHA256\n20150830T123600Z\n{}\n{}",
+            scope.text(),
+            hash_hex(canonical.as_bytes())
+        );
+        let signature = key::SigningKey::derive(SECRET, &scope).sign(&text);
+        let header = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{}, SignedHeaders={}, Signature={signature}",
+            scope.text(),
+            signed.join(";")
+        );
+        request.headers_mut().insert("authorization", HeaderValue::from_str(&header).unwrap());
+        verify(&request, SECRET, Expect::default(), "20150830T123600Z")
+    };
+    assert!(matches!(check("s3").unwrap().payload, Payload::Unsigned));
+    assert!(matches!(check("iam"), Err(Refusal::Mismatch { .. })));
+}
+
 /// The examples of S3's own documentation.
 #[test]
 fn s3_examples() {
