@@ -10,6 +10,17 @@ fn boto3_speaks_cbor() {
     assert_eq!(client.sh("python cbor.py"), "done\n");
 }
 
+#[test]
+fn every_answer_has_the_id_of_its_request() {
+    let server = Server::start();
+    let client = server.client();
+    for path in ["/", "/v2/", "/v1/repos/x/info/refs?service=git-upload-pack", "/webhook/none", "/no-such-bucket/x"] {
+        let head = client.sh(&format!("curl -s -o /dev/null -D - $AWS_ENDPOINT_URL'{path}'"));
+        let found = head.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: "));
+        assert!(found.is_some_and(|id| id.trim().len() == 36), "{path}: {head}");
+    }
+}
+
 /// JSON 1.0, as CLI 1 sends it, or Query, as CLI 2.9 does.
 fn alarms(client: &Client) {
     let name = ["--namespace", "E2E", "--metric-name", "errors"];

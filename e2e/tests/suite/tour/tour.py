@@ -46,6 +46,10 @@ def identity():
     role = iam.create_role(RoleName="tour", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
     iam.get_waiter("role_exists").wait(RoleName="tour", WaiterConfig=FAST)
     assert iam.get_role(RoleName="tour")["Role"]["AssumeRolePolicyDocument"] == trust
+    alone = {**trust, "Statement": trust["Statement"][:1]}
+    iam.update_assume_role_policy(RoleName="tour", PolicyDocument=json.dumps(alone))
+    assert iam.get_role(RoleName="tour")["Role"]["AssumeRolePolicyDocument"] == alone
+    iam.update_assume_role_policy(RoleName="tour", PolicyDocument=json.dumps(trust))
     managed = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
     iam.attach_role_policy(RoleName="tour", PolicyArn=managed)
     assert [p["PolicyArn"] for p in iam.list_attached_role_policies(RoleName="tour")["AttachedPolicies"]] == [managed]
@@ -150,6 +154,9 @@ def logs():
     assert (stream["logStreamName"], stream["firstEventTimestamp"]) == ("one", now)
     group = client.describe_log_groups(logGroupNamePrefix="/tour")["logGroups"][0]
     assert group["arn"] == group["logGroupArn"] + ":*" == "arn:aws:logs:us-east-1:000000000000:log-group:/tour:*"
+    client.put_retention_policy(logGroupName="/tour", retentionInDays=3)
+    client.delete_retention_policy(logGroupName="/tour")
+    assert "retentionInDays" not in client.describe_log_groups(logGroupNamePrefix="/tour")["logGroups"][0]
     client.delete_log_group(logGroupName="/tour")
     refused("ResourceNotFoundException", client.get_log_events, **names)
 
@@ -177,6 +184,21 @@ def network():
     assert client.describe_network_interfaces(Filters=[{"Name": "vpc-id", "Values": [vpc.id]}])["NetworkInterfaces"] == []
     assert {a["AttributeName"] for a in client.describe_account_attributes()["AccountAttributes"]} >= {"default-vpc"}
     balancer(vpc.id, subnets, group.id)
+    zones = client.describe_availability_zones()["AvailabilityZones"]
+    assert {z["ZoneName"] for z in zones} >= {"us-east-1a", "us-east-1b"}
+    assert "us-east-1" in {r["RegionName"] for r in client.describe_regions()["Regions"]}
+    client.modify_subnet_attribute(SubnetId=subnets[0], MapPublicIpOnLaunch={"Value": True})
+    assert client.describe_subnets(SubnetIds=subnets[:1])["Subnets"][0]["MapPublicIpOnLaunch"]
+    vpc.create_tags(Tags=[{"Key": "on", "Value": "tour"}])
+    client.delete_tags(Resources=[vpc.id], Tags=[{"Key": "on"}])
+    assert client.describe_tags(Filters=[{"Name": "resource-id", "Values": [vpc.id]}])["Tags"] == []
+    address = client.allocate_address(Domain="vpc")["AllocationId"]
+    assert client.describe_addresses(AllocationIds=[address])["Addresses"][0]["Domain"] == "vpc"
+    nat = client.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
+    client.get_waiter("nat_gateway_available").wait(NatGatewayIds=[nat], WaiterConfig=FAST)
+    client.delete_nat_gateway(NatGatewayId=nat)
+    client.get_waiter("nat_gateway_deleted").wait(NatGatewayIds=[nat], WaiterConfig=FAST)
+    client.release_address(AllocationId=address)
     eventually_free(group.delete)
     table.routes[-1].delete() if table.routes[-1].gateway_id == gateway.id else table.routes[0].delete()
     vpc.detach_internet_gateway(InternetGatewayId=gateway.id)
@@ -201,6 +223,16 @@ def balancer(vpc, subnets, group):
     listener = listener["Listeners"][0]["ListenerArn"]
     assert client.describe_rules(ListenerArn=listener)["Rules"][0]["IsDefault"]
     client.describe_listener_attributes(ListenerArn=listener)
+    server = {"Key": "routing.http.response.server.enabled", "Value": "true"}
+    kept = client.modify_listener_attributes(ListenerArn=listener, Attributes=[server])["Attributes"]
+    assert server in kept, kept
+    client.set_subnets(LoadBalancerArn=arn, Subnets=subnets)
+    client.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[group])
+    assert client.describe_ssl_policies(Names=["ELBSecurityPolicy-TLS13-1-2-2021-06"])["SslPolicies"]
+    rule = client.create_rule(ListenerArn=listener, Priority=5, Actions=forward, Conditions=[
+        {"Field": "path-pattern", "Values": ["/a"]}])["Rules"][0]["RuleArn"]
+    moved = client.set_rule_priorities(RulePriorities=[{"RuleArn": rule, "Priority": 7}])["Rules"]
+    assert [r["Priority"] for r in moved] == ["7"]
     client.describe_capacity_reservation(LoadBalancerArn=arn)
     client.add_tags(ResourceArns=[arn], Tags=[{"Key": "on", "Value": "tour"}])
     described = client.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
@@ -222,6 +254,9 @@ def route53():
 
     change("CREATE")
     refused("InvalidChangeBatch", change, action="CREATE")
+    client.change_tags_for_resource(ResourceType="hostedzone", ResourceId=zone.split("/")[-1],
+                                    AddTags=[{"Key": "on", "Value": "tour"}])
+    client.change_tags_for_resource(ResourceType="hostedzone", ResourceId=zone.split("/")[-1], RemoveTagKeys=["on"])
     assert client.get_dnssec(HostedZoneId=zone)["Status"]["ServeSignature"] == "NOT_SIGNING"
     assert client.list_tags_for_resource(ResourceType="hostedzone", ResourceId=zone.split("/")[-1])["ResourceTagSet"]["Tags"] == []
     change("DELETE")
@@ -247,6 +282,12 @@ def apps(role):
     assert token["proxyEndpoint"].startswith("http")
     refused("RepositoryAlreadyExistsException", ecr.create_repository, repositoryName="tour")
     assert ecr.describe_images(repositoryName="tour")["imageDetails"] == []
+    untagged = {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 1}
+    policy = {"rules": [{"rulePriority": 1, "selection": untagged, "action": {"type": "expire"}}]}
+    refused("LifecyclePolicyNotFoundException", ecr.get_lifecycle_policy, repositoryName="tour")
+    ecr.put_lifecycle_policy(repositoryName="tour", lifecyclePolicyText=json.dumps(policy))
+    assert json.loads(ecr.get_lifecycle_policy(repositoryName="tour")["lifecyclePolicyText"]) == policy
+    ecr.put_image_scanning_configuration(repositoryName="tour", imageScanningConfiguration={"scanOnPush": False})
     ecr.delete_repository(repositoryName="tour")
 
     project = {
@@ -257,6 +298,8 @@ def apps(role):
     made = build.create_project(**project)["project"]
     assert build.batch_get_projects(names=["tour"])["projects"] == [made]
     refused("ResourceAlreadyExistsException", build.create_project, **project)
+    assert build.list_curated_environment_images()["platforms"]
+    assert build.list_source_credentials()["sourceCredentialsInfos"] == []
     build.delete_project(name="tour")
 
     pipelines(role)
@@ -286,6 +329,50 @@ def pipelines(role):
     client.delete_pipeline(name="tour")
 
 
+def events():
+    client = boto3.client("events")
+    pattern = {"source": ["aws.codecommit"], "detail": {"referenceName": ["main"]}}
+    rule = client.put_rule(Name="tour", EventPattern=json.dumps(pattern))["RuleArn"]
+    assert client.describe_rule(Name="tour")["Arn"] == rule
+    group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/events/tour"
+    assert client.put_targets(Rule="tour", Targets=[{"Id": "log", "Arn": group}])["FailedEntryCount"] == 0
+    assert client.list_targets_by_rule(Rule="tour")["Targets"] == [{"Id": "log", "Arn": group}]
+    assert client.list_rule_names_by_target(TargetArn=group)["RuleNames"] == ["tour"]
+    assert client.list_tags_for_resource(ResourceARN=rule)["Tags"] == []
+    client.disable_rule(Name="tour")
+    pages = client.get_paginator("list_rules").paginate(NamePrefix="tour")
+    assert [r["State"] for page in pages for r in page["Rules"]] == ["DISABLED"]
+    client.remove_targets(Rule="tour", Ids=["log"])
+    client.delete_rule(Name="tour")
+    refused("ResourceNotFoundException", client.describe_rule, Name="tour")
+
+
+def acm():
+    # The certificate is issued once its record is in a zone of ours: what Terraform's validation does.
+    client, names = boto3.client("acm"), boto3.client("route53")
+    zone = names.create_hosted_zone(Name="sealed.test", CallerReference="sealed")["HostedZone"]["Id"]
+    arn = client.request_certificate(DomainName="sealed.test", ValidationMethod="DNS")["CertificateArn"]
+    described = client.describe_certificate(CertificateArn=arn)["Certificate"]
+    assert described["Status"] == "PENDING_VALIDATION", described
+    record = described["DomainValidationOptions"][0]["ResourceRecord"]
+    wanted = {"Name": record["Name"], "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": record["Value"]}]}
+
+    def change(action):
+        names.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={
+            "Changes": [{"Action": action, "ResourceRecordSet": wanted}]})
+
+    change("CREATE")
+    client.get_waiter("certificate_validated").wait(CertificateArn=arn, WaiterConfig=FAST)
+    issued = client.get_certificate(CertificateArn=arn)
+    assert "BEGIN CERTIFICATE" in issued["Certificate"] and "BEGIN CERTIFICATE" in issued["CertificateChain"]
+    assert [c["CertificateArn"] for c in client.list_certificates()["CertificateSummaryList"]] == [arn]
+    assert client.list_tags_for_certificate(CertificateArn=arn)["Tags"] == []
+    client.delete_certificate(CertificateArn=arn)
+    refused("ResourceNotFoundException", client.describe_certificate, CertificateArn=arn)
+    change("DELETE")
+    names.delete_hosted_zone(Id=zone)
+
+
 def ecs(role):
     client = boto3.client("ecs")
     client.create_cluster(clusterName="tour")
@@ -300,6 +387,12 @@ def ecs(role):
     client.get_waiter("services_stable").wait(cluster="tour", services=["tour"], WaiterConfig=FAST)
     service = client.describe_services(cluster="tour", services=["tour"])["services"][0]
     assert (service["status"], service["taskDefinition"]) == ("ACTIVE", task["taskDefinitionArn"])
+    rolled = client.list_service_deployments(cluster="tour", service="tour")["serviceDeployments"]
+    revision = rolled[0]["targetServiceRevisionArn"]
+    described = client.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    assert described[0]["taskDefinition"] == task["taskDefinitionArn"], described
+    client.list_account_settings(effectiveSettings=True)
+    client.list_container_instances(cluster="tour")
     refused("ClusterContainsServicesException", client.delete_cluster, cluster="tour")
     client.delete_service(cluster="tour", service="tour")
     client.get_waiter("services_inactive").wait(cluster="tour", services=["tour"], WaiterConfig=FAST)
@@ -312,6 +405,8 @@ s3()
 logs()
 network()
 route53()
+acm()
+events()
 apps(role)
 farewell()
 print("done")
