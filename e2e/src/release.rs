@@ -169,6 +169,15 @@ impl Visitor {
         })
     }
 
+    /// Every line up to now, of visits that have ended.
+    pub fn so_far(&self) -> Vec<String> {
+        self.next(1);
+        let mut lines = self.lines();
+        // The last may be half a line.
+        lines.pop();
+        lines
+    }
+
     /// Ends it; answers every line it wrote: `STATUS BODY`, or `FAILED why`, or `DNS why`.
     pub fn stop(mut self) -> Vec<String> {
         drop(self.child.kill());

@@ -114,6 +114,22 @@ impl Server {
         self.signal(Signal::SIGTERM)
     }
 
+    /// The same by SIGINT, as a terminal sends it.
+    pub fn interrupt(&mut self) -> Option<ExitStatus> {
+        self.signal(Signal::SIGINT)
+    }
+
+    /// `docker ps` of this server's own containers, by their full ids: other tests' come and go beside them.
+    pub fn containers(&self) -> Vec<String> {
+        let owner =
+            std::fs::read_to_string(self.data().join("owner")).unwrap_or_else(|e| panic!("no owner: {e}"));
+        let filter = format!("label=longshore.owner={}", owner.trim());
+        let listed = Command::new("docker").args(["ps", "-q", "--no-trunc", "--filter", &filter]).output();
+        let listed = listed.unwrap_or_else(|e| panic!("docker: {e}"));
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
+    }
+
     /// `kill -9` of the edge alone, by the lock that it holds on its folder.
     pub fn kill_edge(&self) {
         let lock =

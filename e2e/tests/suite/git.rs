@@ -1,5 +1,6 @@
 //! git against CodeCommit, at the address that it tells.
-use e2e::{Client, Server};
+use e2e::{Client, Server, eventually};
+use serde_json::json;
 
 /// A clone in the folder `name`, whose author is set.
 fn clone(client: &Client, url: &str, name: &str) {
@@ -146,4 +147,32 @@ fn git_credentials_of_a_user_push_what_the_user_may() {
     assert_eq!(tip(&client), client.sh("git -C dev rev-parse HEAD").trim());
     let wrong = git("nonsense", &format!("git clone -q {url} wrong"));
     assert!(!wrong.ok && !client.folder().join("wrong/.git").exists(), "{}", wrong.err);
+}
+
+#[test]
+fn a_push_starts_a_pipeline_that_does_not_say_how_its_changes_are_found() {
+    let server = Server::start();
+    let client = server.client();
+    let url = repository(&client);
+    clone(&client, &url, "one");
+    commit(&client, "one", "hello", "first");
+    client.sh("cd one && git push -q origin main && aws s3 mb s3://artifacts");
+    let role = client.admin("pipeline", "codepipeline.amazonaws.com");
+    let kind = |category: &str, provider: &str| json!({"category": category, "owner": "AWS", "provider": provider, "version": "1"});
+    let get = json!({"name": "Get", "actionTypeId": kind("Source", "CodeCommit"), "outputArtifacts": [{"name": "App"}],
+        "configuration": {"RepositoryName": "app", "BranchName": "main"}});
+    let ask = json!({"name": "Ask", "actionTypeId": kind("Approval", "Manual")});
+    let pipeline = json!({
+        "name": "app", "roleArn": role, "artifactStore": {"type": "S3", "location": "artifacts"},
+        "stages": [{"name": "Source", "actions": [get]}, {"name": "Check", "actions": [ask]}],
+    });
+    client.aws_args(&["codepipeline", "create-pipeline", "--pipeline", &pipeline.to_string()]);
+    let second = commit(&client, "one", "hello", "second");
+    client.sh("cd one && git push -q origin main");
+    let caused = eventually("the push starts it", || {
+        let list = client.aws("codepipeline list-pipeline-executions --pipeline-name app");
+        let all = list["pipelineExecutionSummaries"].as_array()?.clone();
+        all.into_iter().find(|e| e["sourceRevisions"][0]["revisionId"] == second.as_str())
+    });
+    assert_eq!(caused["trigger"]["triggerType"], "PollForSourceChanges", "{caused}");
 }

@@ -1,4 +1,5 @@
 //! Networks as their users see them: load balancers, tasks and builds that reach one another, or must not.
+mod alone;
 mod bridge;
 mod inside;
 mod tls;

@@ -14,7 +14,9 @@ fn boto3_speaks_cbor() {
 fn every_answer_has_the_id_of_its_request() {
     let server = Server::start();
     let client = server.client();
-    for path in ["/", "/v2/", "/v1/repos/x/info/refs?service=git-upload-pack", "/webhook/none", "/no-such-bucket/x"] {
+    for path in
+        ["/", "/v2/", "/v1/repos/x/info/refs?service=git-upload-pack", "/webhook/none", "/no-such-bucket/x"]
+    {
         let head = client.sh(&format!("curl -s -o /dev/null -D - $AWS_ENDPOINT_URL'{path}'"));
         let found = head.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: "));
         assert!(found.is_some_and(|id| id.trim().len() == 36), "{path}: {head}");

@@ -1,7 +1,11 @@
 //! S3, CloudWatch Logs, EventBridge, ACM.
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use e2e::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use super::{column, has, words};
@@ -112,6 +116,34 @@ pub fn tail(client: &Client) {
     let last: Vec<&str> =
         lines.lines().filter_map(|line| line.split_once(' ').map(|(_, text)| text)).collect();
     assert_eq!(last, ["started well", "ERROR: no water"]);
+    follow(client);
+}
+
+/// `logs tail --follow` asks again for what came meanwhile.
+fn follow(client: &Client) {
+    // Within five minutes: a line that never comes is no reason to wait for ever.
+    let tail = ["300", "/usr/bin/aws", "logs", "tail", "/tail", "--follow", "--format", "short"];
+    let mut command = client.command("timeout", &tail);
+    command.args(["--endpoint-url", client.endpoint()]);
+    let mut following = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut until = |text: &str| lines.by_ref().map(Result::unwrap).find(|line| line.ends_with(text));
+    assert!(until("ERROR: no water").is_some(), "what was there");
+    let now: u64 = client.sh("date +%s%3N").trim().parse().unwrap();
+    let events = words!([{"timestamp": now, "message": "water again"}]);
+    client.aws_args(&[
+        "logs",
+        "put-log-events",
+        "--log-group-name",
+        "/tail",
+        "--log-stream-name",
+        "one",
+        "--log-events",
+        &events,
+    ]);
+    assert!(until("water again").is_some(), "and what came");
+    kill(Pid::from_raw(following.id().cast_signed()), Signal::SIGTERM).unwrap();
+    following.wait().unwrap();
 }
 
 fn events(client: &Client) {
