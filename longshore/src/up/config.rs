@@ -14,7 +14,8 @@ const SIZE: u64 = 1 << 20;
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Which image stands for a curated build image: `aws/codebuild/standard:7.0: registry/my-image`.
+    /// Which image stands for the build images whose names begin so, the longest such name deciding:
+    /// `aws/codebuild/standard:7.0: registry/my-image`.
     pub build_images: BTreeMap<String, String>,
     /// `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent: default, always, once, prefer-cached.
     pub image_pull_behavior: Option<String>,

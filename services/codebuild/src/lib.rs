@@ -34,7 +34,7 @@ pub struct Config {
     pub agent: PathBuf,
     /// The network of builds without a VPC.
     pub network: NetworkSpec,
-    /// Image names that begin so (`aws/codebuild/`) are this image of the engine's own.
+    /// Image names that begin so (`aws/codebuild/`) are this image of the engine's own; of several, the longest decides.
     pub images: Vec<(String, String)>,
     /// How the engine reaches the registry of ECR (`127.0.0.1:4566`); none: it is AWS's own name.
     pub registry: Option<String>,
