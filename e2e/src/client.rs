@@ -36,11 +36,25 @@ impl Client {
         Self { env, aws, endpoint_option: None, folder, boto3: Arc::default() }
     }
 
-    /// The same, with Debian's AWS CLI 2, which knows no `AWS_ENDPOINT_URL`; `None` where the distribution has none.
+    /// The same, with the distribution's AWS CLI 2, which knows no `AWS_ENDPOINT_URL` in Debian. `None`, and a line that says
+    /// so, where a distribution other than Debian has none: Debian's must be there.
     pub fn aws2(&self) -> Option<Self> {
         let aws = PathBuf::from("/usr/bin/aws");
+        let version = self.run("sh", &["-c", &format!("{} --version 2>&1", aws.display())]).out;
+        if !version.starts_with("aws-cli/2.") {
+            let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+            let debian = system.lines().any(|line| line == "ID=debian");
+            assert!(
+                !debian,
+                "{} is no AWS CLI 2 ({}): scripts/setup --for test",
+                aws.display(),
+                version.trim()
+            );
+            eprintln!("skipped: {} is no AWS CLI 2, and this is not Debian", aws.display());
+            return None;
+        }
         let endpoint_option = self.env.get("AWS_ENDPOINT_URL").cloned();
-        aws.exists().then(|| Self { aws, endpoint_option, ..self.clone() })
+        Some(Self { aws, endpoint_option, ..self.clone() })
     }
 
     /// The same, as another user or role.

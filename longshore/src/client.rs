@@ -38,15 +38,17 @@ impl Client {
         Ok(Self { settings, http: Http::builder(TokioExecutor::new()).build_http() })
     }
 
-    /// Calls an operation. Errors: `Exit` with the service's code and message.
+    /// Calls an operation, in the client's own region unless another is named. Errors: `Exit` with the service's code and
+    /// message.
     pub async fn call(
         &self,
         service: &'static kernel::schema::Service,
+        region: Option<&str>,
         operation: &str,
         input: Value,
     ) -> Result<Value, Exit> {
         let target = format!("{}.{operation}", service.target_prefix);
-        let request = self.request(service, Method::POST, "/", Some(&target), &input.to_string())?;
+        let request = self.request(service, region, Method::POST, "/", Some(&target), &input.to_string())?;
         self.answer(request, operation).await
     }
 
@@ -59,7 +61,7 @@ impl Client {
         input: Option<&Value>,
     ) -> Result<Value, Exit> {
         let body = input.map(Value::to_string).unwrap_or_default();
-        self.answer(self.request(service, method, path, None, &body)?, path).await
+        self.answer(self.request(service, None, method, path, None, &body)?, path).await
     }
 
     async fn answer(&self, request: Request<Full<Bytes>>, asked: &str) -> Result<Value, Exit> {
@@ -87,6 +89,7 @@ impl Client {
     fn request(
         &self,
         service: &'static kernel::schema::Service,
+        region: Option<&str>,
         method: Method,
         path: &str,
         target: Option<&str>,
@@ -106,13 +109,13 @@ impl Client {
         if let Some(target) = target {
             headers.insert("x-amz-target", value(target)?);
         }
-        let Settings { access_key_id, secret_access_key, region, .. } = &self.settings;
+        let Settings { access_key_id, secret_access_key, .. } = &self.settings;
         let token = std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty());
         let signer = Signer {
             access_key_id,
             secret: secret_access_key,
             token: token.as_deref(),
-            region,
+            region: region.unwrap_or(&self.settings.region),
             service: service.signing,
         };
         signer

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use engine::Engine;
+use engine::{Away, Engine};
 use engine_docker::{Docker, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -70,8 +70,8 @@ async fn end_control_plane(dir: &Path) -> Result<Store, Exit> {
 /// Removes tasks, then networks; answers what could not be removed.
 async fn remove(engine: &Docker) -> Vec<String> {
     let tasks = match engine.tasks().await {
-        // Without an engine nothing runs.
-        Err(engine::Error::Unreachable(_)) => return Vec::new(),
+        // Without an engine nothing runs. One that does not let us look is another matter.
+        Err(engine::Error::Unreachable(Away::Absent(_))) => return Vec::new(),
         Err(error) => return vec![format!("the engine does not tell what runs: {error}")],
         Ok(tasks) => tasks,
     };
@@ -81,7 +81,11 @@ async fn remove(engine: &Docker) -> Vec<String> {
             left.push(format!("task {} stays: {error}", task.id));
         }
     }
-    for name in engine_networks(engine).await {
+    let Some(networks) = engine_networks(engine).await else {
+        left.push("networks stay: the engine does not tell them; run this again".into());
+        return left;
+    };
+    for name in networks {
         if let Err(error) = engine.remove_network(&name).await {
             left.push(format!("network {name} stays: {error}"));
         }
@@ -89,11 +93,32 @@ async fn remove(engine: &Docker) -> Vec<String> {
     left
 }
 
-/// Names of this owner's networks, once the engine has told them.
-async fn engine_networks(engine: &Docker) -> Vec<String> {
+/// Names of this owner's networks, if the engine tells them.
+async fn engine_networks(engine: &Docker) -> Option<Vec<String>> {
     let mut networks = engine.networks();
     // The first list comes right after the start.
     let told = timeout(Duration::from_secs(10), networks.wait_for(Option::is_some)).await;
-    let networks = told.ok().and_then(Result::ok).and_then(|networks| networks.clone()).unwrap_or_default();
-    networks.iter().map(|network| network.name.clone()).collect()
+    let networks = told.ok()?.ok()?.clone()?;
+    Some(networks.iter().map(|network| network.name.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_docker::{Docker, Options};
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn only_where_no_engine_listens_nothing_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let mut options = Options::new("nobody", folder.path().join("engine"), "/usr/bin/longshore");
+        options.host = Some(format!("unix://{}", socket.display()));
+        let left = async || super::remove(&Docker::start(options.clone()).unwrap()).await;
+        assert_eq!(left().await, Vec::<String>::new());
+        let engine = UnixListener::bind(&socket).unwrap();
+        let hangs_up = tokio::spawn(async move { while engine.accept().await.is_ok() {} });
+        let told = left().await;
+        assert!(told.len() == 1 && told[0].starts_with("the engine does not tell what runs"), "{told:?}");
+        hangs_up.abort();
+    }
 }

@@ -61,16 +61,31 @@ pub fn print(data: &Data) -> Result<ExitCode, Exit> {
         println!("export {name}={}", quoted(value));
     }
     println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
-    // Git takes configuration from numbered variables: nothing of the user's own configuration changes.
-    let helper = format!("credential.{}.helper", client.endpoint);
-    let path = format!("credential.{}.UseHttpPath", client.endpoint);
-    let settings = [(&helper, "!aws codecommit credential-helper --ignore-host-check $@"), (&path, "true")];
-    println!("export GIT_CONFIG_COUNT={}", settings.len());
-    for (i, (key, value)) in settings.iter().enumerate() {
-        println!("export GIT_CONFIG_KEY_{i}={}", quoted(key));
-        println!("export GIT_CONFIG_VALUE_{i}={}", quoted(value));
+    let exported = |name: &str| std::env::var(name).ok();
+    for (name, value) in git(&client.endpoint, exported) {
+        println!("export {name}={}", quoted(&value));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Git takes configuration from numbered variables: nothing of the user's own files changes. What the shell has exported
+/// of them stays, and what is there already is not added again.
+fn git(endpoint: &str, exported: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let settings =
+        [("helper", "!aws codecommit credential-helper --ignore-host-check $@"), ("UseHttpPath", "true")];
+    let settings = settings.map(|(name, value)| (format!("credential.{endpoint}.{name}"), value.to_owned()));
+    let mut count = exported("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0_u32);
+    let at =
+        |i| Some((exported(&format!("GIT_CONFIG_KEY_{i}"))?, exported(&format!("GIT_CONFIG_VALUE_{i}"))?));
+    let there: Vec<_> = (0..count).map_while(at).collect();
+    let mut variables = Vec::new();
+    for (key, value) in settings.into_iter().filter(|setting| !there.contains(setting)) {
+        variables.push((format!("GIT_CONFIG_KEY_{count}"), key));
+        variables.push((format!("GIT_CONFIG_VALUE_{count}"), value));
+        count += 1;
+    }
+    variables.push(("GIT_CONFIG_COUNT".into(), count.to_string()));
+    variables
 }
 
 /// One shell word.
@@ -80,9 +95,36 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     #[test]
     fn a_word_stays_a_word() {
         assert_eq!(super::quoted("!aws $@"), "'!aws $@'");
         assert_eq!(super::quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn what_git_was_told_before_stays_and_nothing_is_told_twice() {
+        let mut shell = BTreeMap::from(
+            [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "user.name"), ("GIT_CONFIG_VALUE_0", "Dev")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        for (endpoint, count) in
+            [("http://a:1", "3"), ("http://a:1", "3"), ("http://b:2", "5"), ("http://a:1", "5")]
+        {
+            let printed = super::git(endpoint, |name| shell.get(name).cloned());
+            shell.extend(printed);
+            assert_eq!(shell["GIT_CONFIG_COUNT"], count, "{shell:?}");
+        }
+        assert_eq!((&*shell["GIT_CONFIG_KEY_0"], &*shell["GIT_CONFIG_VALUE_0"]), ("user.name", "Dev"));
+        assert_eq!(shell["GIT_CONFIG_KEY_1"], "credential.http://a:1.helper");
+        assert_eq!(
+            (&*shell["GIT_CONFIG_KEY_4"], &*shell["GIT_CONFIG_VALUE_4"]),
+            ("credential.http://b:2.UseHttpPath", "true")
+        );
+        assert_eq!(shell.len(), 11);
+        // What is no number git refuses as well.
+        let anew = super::git("http://a:1", |name| (name == "GIT_CONFIG_COUNT").then(|| "many".into()));
+        assert_eq!(anew.last().unwrap().1, "2");
     }
 }

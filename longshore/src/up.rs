@@ -29,7 +29,7 @@ use crate::exit::Exit;
 use compose::Plane;
 use config::Config;
 use folder::Folder;
-pub use folder::{PID, owner};
+pub use folder::{PID, edge_runs, held, owner};
 
 /// Requests under way may take this long to end after a signal.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);

@@ -14,7 +14,8 @@ const SIZE: u64 = 1 << 20;
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Which image stands for a curated build image: `aws/codebuild/standard:7.0: registry/my-image`.
+    /// Which image stands for the build images whose names begin so, the longest such name deciding:
+    /// `aws/codebuild/standard:7.0: registry/my-image`.
     pub build_images: BTreeMap<String, String>,
     /// `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent: default, always, once, prefer-cached.
     pub image_pull_behavior: Option<String>,
@@ -119,6 +120,33 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text).map_err(|e| wrong(&e))
+        Self::read(&text).map_err(|e| wrong(&e))
+    }
+
+    /// An error is one line that names line and column: the lines around them stand in the file.
+    fn read(text: &str) -> Result<Self, String> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_one_line_with_its_place() {
+        for (text, place) in [
+            ("build-images:\n  - a\n", "line 2, column 3"),
+            ("lambda:\n  functions:\n    f: {url: x, more: y}\n", "line 3, column 17"),
+            ("image-pull-behavior: once\nrepository-poll-seconds: soon\n", "line 2, column 26"),
+            ("sns-topics:\n  \"open: x\n", "line 2, column 3"),
+            ("unknown: 1\n", "line 1, column 1"),
+        ] {
+            let error = Config::read(text).unwrap_err();
+            assert!(error.contains(place) && !error.contains('\n'), "{text}: {error}");
+        }
+        assert!(Config::read("# Nothing but a comment.\n").is_ok());
     }
 }

@@ -53,13 +53,26 @@ impl Folder {
         written.map_err(|e| Exit::data(format!("cannot write {PID} in {}: {e}", self.dir.display())))
     }
 
-    /// Whether an edge of this folder runs: its socket answers.
+    /// Whether an edge of this folder runs.
     pub fn edge_runs(&self) -> bool {
-        // The edge's socket has a short link where the folder's path is long; its lock tells either way.
-        let lock = self.dir.join("edge").join("lock");
-        let Ok(file) = std::fs::File::open(lock) else { return false };
-        matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+        edge_runs(&self.dir)
     }
+}
+
+/// Whether an edge of a data folder runs.
+pub fn edge_runs(dir: &Path) -> bool {
+    // The edge's socket has a short link where the folder's path is long; its lock tells either way.
+    locked(&dir.join("edge").join("lock"))
+}
+
+/// Whether a control plane has a data folder.
+pub fn held(dir: &Path) -> bool {
+    locked(&dir.join("lock"))
+}
+
+fn locked(lock: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(lock) else { return false };
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 /// The folder's id at the engine: made once. Also what `down` removes by.

@@ -1,11 +1,10 @@
 //! The connection to Docker, and what its errors mean.
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bollard::errors::Error as Docker;
-use engine::{Error, Info, Result};
+use engine::{Away, Error, Info, Result};
 use tokio::sync::OnceCell;
-
-use crate::Inner;
 
 /// Of a single answer. Stopping a container with its grace is the slowest.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -35,9 +34,14 @@ impl Client {
     }
 }
 
-impl Inner {
+/// What engine answers, asked once: for those who only want to know.
+pub async fn look(host: Option<String>) -> Result<Info> {
+    Client::new(host).info().await
+}
+
+impl Client {
     pub(crate) async fn info(&self) -> Result<Info> {
-        let client = self.client.get().await?;
+        let client = self.get().await?;
         let info = client.info().await.map_err(error)?;
         let version = info.server_version.unwrap_or_default();
         Ok(Info {
@@ -50,6 +54,7 @@ impl Inner {
                 other => other.unwrap_or_default().into(),
             },
             enters_namespaces: crate::enter::may_enter(),
+            time: info.system_time.as_deref().and_then(crate::status::time),
         })
     }
 }
@@ -74,22 +79,38 @@ pub(crate) fn words(error: &Docker) -> String {
 /// An error that has no better meaning where it occurred.
 pub(crate) fn error(error: Docker) -> Error {
     match error {
-        Docker::HyperLegacyError { .. }
-        | Docker::HyperResponseError { .. }
-        | Docker::IOError { .. }
-        | Docker::RequestTimeoutError
-        | Docker::SocketNotFoundError(_) => Error::Unreachable(cause(&error)),
+        Docker::SocketNotFoundError(path) => Error::Unreachable(no_socket(&path)),
+        Docker::IOError { err } => Error::Unreachable(away(&err)),
+        Docker::HyperLegacyError { .. } | Docker::HyperResponseError { .. } | Docker::RequestTimeoutError => {
+            Error::Unreachable(away(&error))
+        }
         other => Error::Engine(words(&other)),
     }
 }
 
-/// The innermost cause: "connection refused" rather than "client error".
-fn cause(error: &dyn std::error::Error) -> String {
+/// A socket that the client does not find may only be hidden from this user.
+fn no_socket(path: &str) -> Away {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Away::Forbidden(format!("{path}: {error}"))
+        }
+        _ => Away::Absent(format!("there is no socket {path}")),
+    }
+}
+
+/// The innermost cause tells: "connection refused" rather than "client error".
+fn away(error: &(dyn std::error::Error + 'static)) -> Away {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    let words = innermost.to_string();
+    // Some errors of I/O stand for a connection that was there: only these are about making one.
+    match innermost.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Away::Absent(words),
+        Some(ErrorKind::PermissionDenied) => Away::Forbidden(words),
+        _ => Away::Silent(words),
+    }
 }
 
 /// Takes "there is none" (404) and "it is so already" (304) for success.

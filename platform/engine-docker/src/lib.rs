@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use client::Client;
+pub use client::look;
 use names::Names;
 use run::Gate;
 
@@ -139,7 +140,7 @@ impl Inner {
 #[async_trait::async_trait]
 impl Engine for Docker {
     async fn info(&self) -> Result<Info> {
-        self.0.info().await
+        self.0.client.info().await
     }
 
     async fn run(&self, spec: TaskSpec) -> Result<Task> {

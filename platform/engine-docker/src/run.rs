@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use engine::{
-    Change, Changes, Condition, Container, ContainerState, Dependency, Error, Health, Image, Result, Task,
-    TaskId, TaskSpec, TaskState,
+    Away, Change, Changes, Condition, Container, ContainerState, Dependency, Error, Health, Image, Result,
+    Task, TaskId, TaskSpec, TaskState,
 };
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -141,7 +141,7 @@ impl Inner {
         container: &Container,
     ) -> Result<Made> {
         let image: Image = self.pull(&container.image).await?;
-        let cpus = *self.cpus.get_or_try_init(|| async { Ok(self.info().await?.cpus) }).await?;
+        let cpus = *self.cpus.get_or_try_init(|| async { Ok(self.client.info().await?.cpus) }).await?;
         let _step = gate.step(&spec.id).await?;
         let body = spec::container(&self.options, &self.names, spec, container, pause, &image, cpus)?;
         for volume in spec::volumes(&self.names, spec, container) {
@@ -249,7 +249,7 @@ impl Inner {
 async fn next_change_of(changes: &mut Changes, id: &TaskId) -> Result<()> {
     loop {
         match changes.next().await {
-            None => return Err(Error::Unreachable("the engine was dropped".into())),
+            None => return Err(Error::Unreachable(Away::Silent("the engine was dropped".into()))),
             Some(Change::All) => return Ok(()),
             Some(Change::Task(other)) if other == *id => return Ok(()),
             Some(Change::Task(_)) => {}

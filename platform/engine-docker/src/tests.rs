@@ -281,12 +281,33 @@ fn a_namespace_that_was_made_anew_is_a_dead_task() {
 }
 
 #[tokio::test]
-async fn an_engine_that_does_not_answer_is_unreachable() {
+async fn why_an_engine_does_not_answer_is_told() {
     let state = tempfile::tempdir().unwrap();
-    let mut options = Options::new("nobody", state.path(), BUSYBOX);
-    options.host = Some(format!("unix://{}/no.sock", state.path().display()));
-    let docker = Docker::start(options).unwrap();
     let id: TaskId = "any".parse().unwrap();
-    assert!(matches!(docker.task(&id).await, Err(Error::Unreachable(_))));
-    assert!(matches!(docker.tasks().await, Err(Error::Unreachable(_))));
+    let away = async |socket: &str| {
+        let mut options = Options::new("nobody", state.path(), BUSYBOX);
+        options.host = Some(format!("unix://{}/{socket}", state.path().display()));
+        let docker = Docker::start(options).unwrap();
+        assert!(matches!(docker.task(&id).await, Err(Error::Unreachable(_))));
+        match docker.tasks().await {
+            Err(Error::Unreachable(away)) => away,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(away("none.sock").await, Away::Absent(_)));
+    drop(std::os::unix::net::UnixListener::bind(state.path().join("left.sock")).unwrap());
+    assert!(matches!(away("left.sock").await, Away::Absent(_)));
+    let mute = tokio::net::UnixListener::bind(state.path().join("mute.sock")).unwrap();
+    let hangs_up = tokio::spawn(async move {
+        while let Ok((connection, _)) = mute.accept().await {
+            drop(connection);
+        }
+    });
+    let cut = away("mute.sock").await;
+    assert!(matches!(cut, Away::Silent(_)), "{cut:?}");
+    hangs_up.abort();
+    // Root may open every socket, and tests may be root's.
+    let closed = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let error = crate::client::error(bollard::errors::Error::IOError { err: closed });
+    assert!(matches!(error, Error::Unreachable(Away::Forbidden(_))));
 }

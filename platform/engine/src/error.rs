@@ -5,10 +5,8 @@ use crate::TaskId;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody answered. It says nothing about any task: unknown is not dead.
-    #[error(
-        "the container engine does not answer: {0}. Start it (for Docker: 'systemctl start docker'), or set DOCKER_HOST."
-    )]
-    Unreachable(String),
+    #[error("{0}. {advice}", advice = .0.advice())]
+    Unreachable(Away),
     /// There is no such task of this owner.
     #[error("there is no task '{0}'")]
     NoTask(TaskId),
@@ -109,6 +107,33 @@ pub enum Error {
     /// The engine answered what we did not expect.
     #[error("the container engine answered: {0}")]
     Engine(String),
+}
+
+/// Why nobody answered: whoever needs the engine waits for it either way, but only one of these says that nothing runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Away {
+    /// Nobody listens there.
+    #[error("the container engine does not answer: {0}")]
+    Absent(String),
+    /// Somebody may listen there, but not to this user.
+    #[error("the container engine may not be used by this user: {0}")]
+    Forbidden(String),
+    /// Somebody listens there, and the answer did not come or was cut short.
+    #[error("the container engine does not answer as it should: {0}")]
+    Silent(String),
+}
+
+impl Away {
+    /// What to do about it, in one sentence.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Absent(_) => "Start it (for Docker: 'sudo systemctl start docker'), or set DOCKER_HOST.",
+            Self::Forbidden(_) => {
+                "Join its group (for Docker: 'sudo usermod -aG docker $USER', then log in again)."
+            }
+            Self::Silent(_) => "Look at its log (for Docker: 'journalctl -u docker'), or at DOCKER_HOST.",
+        }
+    }
 }
 
 /// What engines answer.

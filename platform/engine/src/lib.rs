@@ -31,7 +31,7 @@ use tokio::sync::watch;
 pub use changes::{Change, Changes, Notifier};
 pub use cidr::Cidr;
 pub use doors::Doors;
-pub use error::{Error, Result};
+pub use error::{Away, Error, Result};
 pub use image::{Auth, Image, ImageConfig, ImageSource, PullPolicy};
 pub use interface::{Admits, Enter, Entrance, PrepareInterface, Prepared, ResolveInterface};
 pub use logs::{LogLine, LogPosition, LogStream};

@@ -19,6 +19,8 @@ pub struct Info {
     pub architecture: String,
     /// Whether Longshore can enter namespaces itself; if not, a helper container does.
     pub enters_namespaces: bool,
+    /// The time by the clock of its host, which may be a virtual machine with one of its own.
+    pub time: Option<Timestamp>,
 }
 
 /// A task as it is now.

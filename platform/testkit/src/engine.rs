@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{
-    Change, Changes, Cidr, Condition, ContainerState, ContainerStatus, Dependency, Engine, Error, Exec,
+    Away, Change, Changes, Cidr, Condition, ContainerState, ContainerStatus, Dependency, Engine, Error, Exec,
     Executed, Health, Image, ImageConfig, ImageSource, Info, LogLine, LogPosition, LogStream, Network,
     NetworkSpec, Networks, Notifier, Result, Rules, Task, TaskId, TaskSpec, TaskState,
 };
@@ -61,7 +61,11 @@ impl FakeEngine {
 
     fn reached(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state();
-        if state.unreachable { Err(Error::Unreachable("a test says so".into())) } else { Ok(state) }
+        if state.unreachable {
+            Err(Error::Unreachable(Away::Absent("a test says so".into())))
+        } else {
+            Ok(state)
+        }
     }
 
     fn change(&self, id: &TaskId) {
@@ -303,6 +307,7 @@ impl Engine for FakeEngine {
             memory: 8 << 30,
             architecture: "amd64".into(),
             enters_namespaces: true,
+            time: Some(self.clock.now()),
         })
     }
 

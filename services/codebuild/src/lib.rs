@@ -35,7 +35,7 @@ pub struct Config {
     pub agent: PathBuf,
     /// The network of builds without a VPC.
     pub network: NetworkSpec,
-    /// Image names that begin so (`aws/codebuild/`) are this image of the engine's own.
+    /// Image names that begin so (`aws/codebuild/`) are this image of the engine's own; of several, the longest decides.
     pub images: Vec<(String, String)>,
     /// The registry of ECR.
     pub registry: HostRegistry,

@@ -396,6 +396,13 @@ async fn git_clones_and_pushes() {
     assert!(zip.starts_with(b"PK") && holds("a.txt"), "an archive holds what the commit holds");
     let archive = api::internal::UploadArchive { repository_name: "app".into(), commit_id: "HEAD".into() };
     assert!(fault(b.world.cx().call(archive).await.map(|_| ())).starts_with("CommitDoesNotExistException"));
+    for action in ["codecommit:UploadArchive", "codecommit:GetUploadArchiveStatus"] {
+        b.world.authority.deny(action);
+        let archive = api::internal::UploadArchive { repository_name: "app".into(), commit_id: head.clone() };
+        let refused = fault(b.world.cx().call(archive).await.map(|_| ()));
+        assert!(refused.starts_with("AccessDenied") && refused.contains(action), "{refused}");
+        b.world.authority.allow(action);
+    }
 }
 
 #[tokio::test]

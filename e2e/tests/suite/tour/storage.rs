@@ -55,13 +55,14 @@ fn s3(client: &Client) {
     assert!(client.aws_error("s3api head-bucket --bucket tour").contains("404"));
 }
 
-/// `s3 presign`, which CLI 1 signs with Signature Version 2 in us-east-1, which is not served.
-pub fn presign(client: &Client) {
+/// `s3 presign`, which CLI 1 signs with Signature Version 2 in us-east-1, and CLI 2 with 4: `signed` is in its URLs.
+pub fn presign(client: &Client, signed: &str) {
     client.aws("s3 mb s3://shared");
     client.sh("printf here >page");
     client.aws("s3 cp page s3://shared/page");
     client.aws("s3 cp page s3://shared/other");
     let url = client.aws("s3 presign s3://shared/page --expires-in 60").as_str().unwrap().trim().to_owned();
+    assert!(url.contains(signed), "{url}");
     assert_eq!(client.run("curl", &["-sf", &url]).out, "here");
     let forged = client.run("curl", &["-s", &url.replace("/page", "/other")]).out;
     assert!(forged.contains("<Code>SignatureDoesNotMatch</Code>"), "{forged}");

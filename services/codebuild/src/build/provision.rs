@@ -175,9 +175,7 @@ impl Drive {
     async fn image(&self, cx: &Cx, row: &BuildRow) -> engine::Result<ImageSource> {
         let config = &self.service.config;
         let name = row.project.environment.as_ref().map(|e| e.image.as_str()).unwrap_or_default();
-        if let Some((_, reference)) =
-            config.images.iter().find(|(prefix, _)| name.starts_with(prefix.as_str()))
-        {
+        if let Some(reference) = curated(&config.images, name) {
             return Ok(ImageSource { pull: PullPolicy::PreferCached, ..ImageSource::new(reference) });
         }
         let Some(ours) = config.registry.resolve(name, cx.account(), &self.region) else {
@@ -194,6 +192,12 @@ impl Drive {
         let auth = text.split_once(':').map(|(u, p)| Auth { username: u.to_owned(), password: p.to_owned() });
         Ok(ImageSource { auth, ..ImageSource::new(ours) })
     }
+}
+
+/// The image that stands for `name`, if one does. Of two entries that are alike the earlier one decides.
+fn curated<'a>(images: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let fits = images.iter().rev().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
+    fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, image)| image.as_str())
 }
 
 struct Refused {
@@ -225,4 +229,26 @@ fn engine_refused(error: &engine::Error) -> Refused {
         ),
     };
     Refused { phase: "PROVISIONING", status, context: Context::new(code, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_the_names_that_fit_the_longest_decides() {
+        let entries = [
+            ("aws/codebuild/", "mine"),
+            ("aws/codebuild/standard:", "any"),
+            ("aws/codebuild/standard:7.0", "seven"),
+            ("aws/codebuild/", "ours"),
+        ];
+        let images = entries.map(|(prefix, image)| (prefix.to_owned(), image.to_owned()));
+        for (name, image) in [
+            ("aws/codebuild/standard:7.0", Some("seven")),
+            ("aws/codebuild/standard:6.0", Some("any")),
+            ("aws/codebuild/amazonlinux-x86_64-standard:5.0", Some("mine")),
+            ("debian:12", None),
+        ] {
+            assert_eq!(super::curated(&images, name), image, "{name}");
+        }
+    }
 }

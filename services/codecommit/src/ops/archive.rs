@@ -50,8 +50,10 @@ impl CodeCommit {
 }
 
 impl Handle<UploadArchive> for CodeCommit {
+    /// AWS uploads in the background and asks how far it is, so that a role needs both.
     async fn access(&self, cx: &Cx, input: &UploadArchive) -> Result<Vec<Access>, Fault> {
-        Ok(vec![Self::access(cx, "codecommit:UploadArchive", &input.repository_name)])
+        let actions = ["codecommit:UploadArchive", "codecommit:GetUploadArchiveStatus"];
+        Ok(actions.map(|action| Self::access(cx, action, &input.repository_name)).into())
     }
 
     async fn handle(&self, cx: &Cx, input: UploadArchive) -> Result<UploadArchiveOutput, Fault> {

@@ -97,7 +97,7 @@ pub(super) fn configuration(given: &mut Option<DeploymentConfiguration>, daemon:
     }
     if c.alarms.as_ref().is_some_and(|alarms| alarms.enable) {
         return client(
-            "deploymentConfiguration.alarms needs CloudWatch alarms, which Longshore does not serve yet.",
+            "deploymentConfiguration.alarms is not served by Longshore: no deployment is failed by a CloudWatch alarm. Leave it out, or set enable to false.",
         );
     }
     if c.lifecycle_hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()) {
