@@ -116,11 +116,14 @@ pub trait Field: Default {
     }
 }
 
+/// What reads the member of this index, of this type.
+pub type ReadMember<'a> = &'a mut dyn FnMut(usize, &dyn Reader, &'static Type) -> Result<(), Fault>;
+
 /// Reads the members that are not null. Called by generated code.
 pub fn read_members(
     reader: &dyn Reader,
     schema: &'static Structure,
-    read: &mut dyn FnMut(usize, &dyn Reader, &'static Type) -> Result<(), Fault>,
+    read: ReadMember<'_>,
 ) -> Result<(), Fault> {
     reader.structure(schema, &mut |index, value| {
         if value.is_null() { Ok(()) } else { read(index, value, &schema.members[index].ty) }
