@@ -118,14 +118,8 @@ async fn given(b: &Bench, source: Value) -> Vec<u8> {
 #[tokio::test]
 async fn a_clone_reference_goes_to_the_build() {
     let connection = format!("arn:aws:codestar-connections:{REGION}:{ACCOUNT}:connection/c");
-    let configuration =
-        json!({"ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main"});
-    let connected = with(
-        action("Source", "CodeStarSourceConnection", "Src", configuration),
-        json!({"outputArtifacts": [{"name": "SourceOutput"}], "namespace": "src"}),
-    );
     let from = CloneFrom::Connection { connection_arn: connection, full_repository_id: "me/app".into() };
-    for (mut source, from) in [(source(), CloneFrom::CodeCommit("repo".into())), (connected, from)] {
+    for (mut source, from) in [(source(), CloneFrom::CodeCommit("repo".into())), (connected("Src"), from)] {
         for (format, referred) in [("CODEBUILD_CLONE_REF", true), ("CODE_ZIP", false)] {
             let b = Bench::new().await;
             source["configuration"]["OutputArtifactFormat"] = json!(format);

@@ -37,6 +37,63 @@ async fn a_push_starts_what_watches_it_once() {
     assert_eq!(all["pipelineExecutionSummaries"].as_array().unwrap().len(), 3);
 }
 
+/// A connection's branch moved to a commit.
+fn moved(commit: &str) -> Value {
+    json!({
+        "connection": "c", "repository": "me/app", "referenceType": "branch", "referenceName": "main",
+        "commitId": commit,
+    })
+}
+
+/// The revisions of all executions of `p`, newest first, once the newest waits for its approval with this one.
+async fn taken(b: &Bench, newest: &str) -> Vec<Value> {
+    let list = b.until("ListPipelineExecutions", json!({"pipelineName": "p"}), |l| {
+        l["pipelineExecutionSummaries"][0]["sourceRevisions"][0]["revisionId"] == *newest
+    });
+    let list = list.await;
+    let executions = list["pipelineExecutionSummaries"].as_array().unwrap();
+    executions.iter().map(|execution| execution["sourceRevisions"][0]["revisionId"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_change_heard_again_after_an_update_holds_up_nothing() {
+    let b = Bench::new().await;
+    let hear = async |id: &str, commit: &str| {
+        b.publish_as(id.into(), "longshore.codeconnections", "Repository Change", moved(commit)).await;
+    };
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![connected("Src")], vec![approval()]])})).await;
+    taken(&b, "c0ffee1").await;
+    hear("e1", "beef1").await;
+    taken(&b, "beef1").await;
+    b.ok("UpdatePipeline", json!({"pipeline": pipeline(&[vec![connected("Renamed")], vec![approval()]])}))
+        .await;
+    // Under its token another wish is made now; what comes behind it is heard all the same.
+    hear("e1", "beef1").await;
+    hear("e2", "beef2").await;
+    assert_eq!(taken(&b, "beef2").await, ["beef2", "beef1", "c0ffee1"]);
+}
+
+#[tokio::test]
+async fn a_token_is_known_whatever_has_changed_since() {
+    let b = Bench::new().await;
+    let who = |variables: Value| {
+        with(pipeline(&[vec![source()], vec![approval()]]), json!({"variables": variables}))
+    };
+    b.ok("CreatePipeline", json!({"pipeline": who(json!([{"name": "Who"}]))})).await;
+    let start = json!({
+        "name": "p", "clientRequestToken": "t", "variables": [{"name": "Who", "value": "me"}],
+        "sourceRevisions": [{"actionName": "Src", "revisionType": "COMMIT_ID", "revisionValue": "beef"}],
+    });
+    let first = b.ok("StartPipelineExecution", start.clone()).await;
+    let renamed = with(source(), json!({"name": "Renamed"}));
+    b.ok("UpdatePipeline", json!({"pipeline": pipeline(&[vec![renamed], vec![approval()]])})).await;
+    assert_eq!(b.ok("StartPipelineExecution", start.clone()).await, first);
+    // What is new has to fit what the pipeline is now.
+    let other = with(start, json!({"clientRequestToken": "u"}));
+    let refused = b.refused("StartPipelineExecution", other).await;
+    assert_eq!(refused, "ValidationException: The pipeline declares no variable named 'Who'");
+}
+
 #[tokio::test]
 async fn variables_have_values_and_sources_take_what_they_are_told() {
     let b = Bench::new().await;
