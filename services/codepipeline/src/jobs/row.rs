@@ -81,6 +81,9 @@ pub struct Work {
     pub turn: u32,
     /// The type's template of a link to what the worker does.
     pub execution_url: Option<String>,
+    /// The type's template of a link to what the worker took.
+    #[serde(default)]
+    pub revision_url: Option<String>,
 }
 
 /// An artifact that a worker is given.

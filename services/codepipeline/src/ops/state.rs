@@ -160,7 +160,7 @@ fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>, types
         current_revision: revision.and_then(|(run, revision)| {
             Some(cp::ActionRevision {
                 revision_id: revision.id.clone(),
-                revision_change_id: revision.id.clone(),
+                revision_change_id: revision.change.as_ref().unwrap_or(&revision.id).clone(),
                 created: time(revision.created.unwrap_or(run.updated))?,
             })
         }),
