@@ -118,6 +118,13 @@ async fn a_deployment_window_is_waited_for_over_a_restart() {
     let list = json!({"pipelineName": "p"});
     let summary = |l: &Value| l["pipelineExecutionSummaries"][0]["statusSummary"].clone();
     b.until("ListPipelineExecutions", list, |l| summary(l) == waits).await;
+    let asked = b.world.call("longshore.GetPipelineWaits", json!({"name": "p"})).await.unwrap();
+    let [wait] = &asked["waits"].as_array().unwrap()[..] else { panic!("one wait: {asked}") };
+    let of = [&wait["reason"], &wait["conditionType"], &wait["ruleName"], &wait["message"]];
+    assert_eq!(of, ["Condition", "beforeEntry", "r", waits]);
+    let ran =
+        b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await["ruleExecutionDetails"][0].clone();
+    assert_eq!(wait["ruleExecutionId"], ran["ruleExecutionId"]);
     b.world.clock.advance(Duration::from_secs(9 * 3600 - 60));
     let b = b.restart().await;
     assert_eq!(summary(&b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await), waits);
