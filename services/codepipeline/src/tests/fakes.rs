@@ -289,8 +289,9 @@ fake! {
         Ok(cloudwatch::DescribeAlarmsOutput { metric_alarms, ..Default::default() })
     };
     ecr::DescribeImages => ecr::DescribeImagesOutput, "ecr:DescribeImages": |_, _, input| {
+        let asked = input.image_ids.as_ref().and_then(|ids| ids.first()?.image_digest.clone());
         let detail = ecr::ImageDetail {
-            image_digest: Some("sha256:abc".into()),
+            image_digest: asked.or(Some("sha256:abc".into())),
             image_tags: input.image_ids.map(|ids| ids.into_iter().filter_map(|id| id.image_tag).collect()),
             ..Default::default()
         };
