@@ -157,6 +157,31 @@ async fn a_deployment_has_its_target() {
     assert!(refused.starts_with("ActionExecutionNotFoundException"), "{refused}");
 }
 
+#[tokio::test]
+async fn an_acl_that_the_bucket_does_not_take_is_a_matter_of_configuration() {
+    for (bucket, acl, taken) in [
+        ("site", "private", true),
+        ("site", "bucket-owner-full-control", true),
+        ("site", "public-read", false),
+        ("with-acls", "public-read", false),
+    ] {
+        let b = Bench::new().await;
+        let site = json!({"BucketName": bucket, "Extract": "false", "ObjectKey": "a.zip", "CannedACL": acl});
+        let site =
+            with(action("Deploy", "S3", "Site", site), json!({"inputArtifacts": [{"name": "SourceOutput"}]}));
+        b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![site]])})).await;
+        let run = b.action(1, 0, if taken { "Succeeded" } else { "Failed" }).await;
+        if taken {
+            continue;
+        }
+        assert_eq!(run["errorDetails"]["code"], "ConfigurationError");
+        let message = run["errorDetails"]["message"].as_str().unwrap();
+        let expected =
+            format!("'CannedACL' is '{acl}', and the bucket '{bucket}' takes no such ACL: leave the key out");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
 /// An approval with a topic.
 fn told(topic: &str) -> Value {
     let configuration = json!({
