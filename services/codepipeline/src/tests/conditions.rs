@@ -104,6 +104,11 @@ async fn a_failed_condition_is_overridden() {
     let condition = &state["stageStates"][1]["onSuccessConditionState"]["latestExecution"];
     assert_eq!(condition["status"], "Overridden");
     assert_eq!(condition["summary"], "Overridden by arn:aws:iam::000000000000:root");
+    // The rule that had failed is abandoned, in lists as well.
+    let rule = &state["stageStates"][1]["onSuccessConditionState"]["conditionStates"][0]["ruleStates"][0];
+    assert_eq!(rule["latestExecution"]["status"], "Abandoned");
+    let runs = b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await;
+    assert_eq!(runs["ruleExecutionDetails"][0]["status"], "Abandoned");
     assert_eq!(state["stageStates"][1]["latestExecution"]["status"], "Succeeded");
 }
 

@@ -298,11 +298,16 @@ impl Model {
         }
     }
 
-    /// Rules of conditions that are decided are abandoned.
+    /// Rules of conditions that are decided are abandoned; where one was overridden, also those that had failed.
     fn tidy(&mut self, n: usize) -> bool {
         let Some(visit) = self.runs[n].visits.last_mut() else { return false };
         let over = visit.conditions.iter_mut().flatten().filter(|c| c.status != "InProgress");
-        let mut left = over.flat_map(|c| &mut c.rules).filter(|rule| rule.status == "InProgress");
+        let mut left = over.flat_map(|c| {
+            let overridden = c.status == "Overridden";
+            let open =
+                move |rule: &&mut Job| rule.status == "InProgress" || (overridden && rule.status == "Failed");
+            c.rules.iter_mut().filter(open)
+        });
         left.next().map(|rule| rule.status = "Abandoned").is_some()
     }
 
