@@ -182,6 +182,17 @@ async fn an_acl_that_the_bucket_does_not_take_is_a_matter_of_configuration() {
     }
 }
 
+#[tokio::test]
+async fn what_an_approval_is_about_is_shown_with_its_values() {
+    let b = Bench::new().await;
+    let about = json!({"configuration": {"ExternalEntityLink": "https://example.com/#{src.CommitId}"}});
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![with(approval(), about)]])}))
+        .await;
+    b.action(1, 0, "InProgress").await;
+    let state = b.ok("GetPipelineState", json!({"name": "p"})).await;
+    assert_eq!(state["stageStates"][1]["actionStates"][0]["entityUrl"], "https://example.com/c0ffee1");
+}
+
 /// An approval with a topic.
 fn told(topic: &str) -> Value {
     let configuration = json!({
