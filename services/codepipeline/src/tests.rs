@@ -3,9 +3,11 @@ mod actions;
 mod cases;
 mod conditions;
 mod crash;
+mod events;
 mod fakes;
 mod history;
 mod jobs;
+mod limits;
 mod sources;
 mod webhooks;
 
