@@ -171,7 +171,8 @@ for name in begun:
         if time.monotonic() - began > PATIENCE:
             sys.exit(f"{name} did not come to rest: {executions(name)}")
         time.sleep(0.05)
-    report[name] = {**left, "begun": begun[name], "runs": runs(name)}
+    verdicts = {execution: verdict(execution) for execution in left["executions"]}
+    report[name] = {**left, "begun": begun[name], "runs": runs(name), "verdicts": verdicts}
 versions = collections.Counter()
 for page in clients["s3"].get_paginator("list_object_versions").paginate(Bucket="site"):
     versions.update(version["Key"] for version in page.get("Versions", []))

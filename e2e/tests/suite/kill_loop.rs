@@ -99,13 +99,18 @@ fn accounted(report: &Value) {
         }
         ran.iter().for_each(|(what, times)| assert_eq!(*times, 1, "{name}: {what:?} ran twice"));
         for (id, status) in executions {
+            let verdict = pipeline["verdicts"][id].as_str();
             match status.as_str().unwrap_or_default() {
                 "Succeeded" => {
+                    assert_eq!(verdict, Some("Approved"), "{name}: {id} went on though nobody let it");
                     succeeded += 1;
                     let all = ["Source", "Ok", "ShipA", "ShipB"];
                     all.iter().for_each(|action| assert!(ran.contains_key(&(id, action)), "{id}: {action}"));
                 }
-                "Failed" | "Superseded" => {}
+                "Failed" => {
+                    assert_eq!(verdict, Some("Rejected"), "{name}: {id} failed though nobody rejected it")
+                }
+                "Superseded" => {}
                 "InProgress" => {
                     let reasons = pipeline["waits"][id].as_array().map_or(0, Vec::len);
                     assert!(reasons > 0, "{name}: {id} waits for nothing");

@@ -65,7 +65,11 @@ pub struct DeleteObject {
     pub key: String,
 }
 
-/// Writes an object, whole or not at all: `s3:PutObject`.
+/// Bytes of what a service may put in one piece: S3's greatest object. Over the network a PUT has 5 GiB at most, and more
+/// goes in parts; what would need them in process is the network's alone.
+pub const PUT: u64 = 5 << 40;
+
+/// Writes an object of at most [`PUT`] bytes, whole or not at all: `s3:PutObject`.
 pub struct PutObject {
     /// The bucket's name.
     pub bucket: String,

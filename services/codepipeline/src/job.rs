@@ -236,13 +236,13 @@ impl Job {
             metadata: BTreeMap::new(),
             acl: None,
         };
-        self.put_once(put).await
+        Ok(self.put_once(put).await?)
     }
 
     /// Puts an object for this run: once, also where the run is made again.
-    pub async fn put_once(&self, put: PutObject) -> Result<PutObjectOutput, Failed> {
+    pub async fn put_once(&self, put: PutObject) -> Result<PutObjectOutput, Fault> {
         let token = format!("{}/{}/{}", self.id(), put.bucket, put.key);
-        Ok(self.cx.call(PutObjectOnce { token, put }).await?)
+        self.cx.call(PutObjectOnce { token, put }).await
     }
 
     /// Reads an artifact into a file that goes when it is closed; at most `limit` bytes.

@@ -52,6 +52,8 @@ pub const EVENTS_PER_DECISION: usize = 20_000;
 pub const CONFLICT_TRIES: usize = 8;
 /// Bytes of a source artifact from S3 (AWS: 7 GB).
 pub const SOURCE_S3: u64 = 7 << 30;
+// It is put into the artifact bucket in one piece.
+const _: () = assert!(SOURCE_S3 <= api::s3::PUT);
 /// Files of an archive that the S3 deploy action extracts.
 pub const ARCHIVE_FILES: usize = 100_000;
 /// Bytes of all files that the S3 deploy action extracts from one archive.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::s3::DeleteObject;
+use api::s3::{DeleteObject, HeadObject};
 use kernel::{Fault, Fut};
 use store::{Batch, Key, Row};
 use tokio::sync::Notify;
@@ -23,7 +23,10 @@ use crate::error::Error;
 use crate::job::PRINCIPAL;
 use crate::jobs::{self, JobRow};
 use crate::limits;
-use crate::records::{ActionRow, Base, Cleared, ExecutionRow, Pipeline, Place, RuleRow, Saved, Succeeded};
+use crate::records::{
+    ActionRow, Base, Cleared, Definition, ExecutionRow, Pipeline, Place, RuleRow, Saved, Succeeded,
+};
+use crate::scope;
 
 /// How long the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,21 +193,39 @@ impl Retention {
         }
     }
 
-    /// Deletes what the runs of an execution made; what is gone already is fine.
+    /// Deletes what the runs of an execution made, also what was uploaded for one that failed or was abandoned then;
+    /// what is gone already is fine.
     async fn delete_artifacts(&self, place: &Place, execution: &Execution) -> Result<(), Error> {
         let ops = self.desk.ops().ok_or_else(|| Fault::internal("the services are gone"))?;
-        let mut keys: BTreeSet<(String, String)> = BTreeSet::new();
+        let definition = self.desk.store.get::<Definition>(&place.definition(execution.version)).await?;
+        let given = |row: &Row<ActionRow>| {
+            let pipeline = definition.as_ref().map(|definition| &definition.value.declaration);
+            let (action, run) = (&row.value.action, &row.value.run.id);
+            pipeline.map(|pipeline| scope::outputs(pipeline, action, &place.region, run)).unwrap_or_default()
+        };
+        let pair = |artifact: Artifact| (artifact.bucket, artifact.key);
+        let (mut keys, mut places) = (BTreeSet::new(), BTreeSet::new());
         let mut after: Option<Key> = None;
         loop {
             let scope = place.execution(&execution.id);
             let rows =
                 self.desk.store.list::<ActionRow>(&scope, after.as_ref(), limits::RETIRED_ROWS).await?;
             let artifacts = rows.iter().flat_map(|row| row.value.run.output.artifacts.values());
-            keys.extend(artifacts.map(|artifact| (artifact.bucket.clone(), artifact.key.clone())));
+            keys.extend(artifacts.cloned().map(pair));
+            places.extend(rows.iter().flat_map(given).map(|(_, artifact)| pair(artifact)));
             let Some(last) = rows.last().filter(|_| rows.len() == limits::RETIRED_ROWS) else { break };
             after = Some(last.key.clone());
         }
         let cx = ops.as_service(PRINCIPAL, &place.account, &place.region, &execution.id);
+        for (bucket, key) in places.difference(&keys).cloned().collect::<Vec<_>>() {
+            // Looked for first: a versioned bucket keeps a mark of a deletion, also of what was never there.
+            let look = HeadObject { bucket: bucket.clone(), key: key.clone(), version_id: None };
+            match cx.call(look).await {
+                Ok(_) => _ = keys.insert((bucket, key)),
+                Err(fault) if fault.is("NoSuchKey") || fault.is("NoSuchBucket") => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
         for (bucket, key) in keys {
             match cx.call(DeleteObject { bucket, key }).await {
                 Err(fault) if !fault.is("NoSuchBucket") => return Err(fault.into()),

@@ -117,18 +117,9 @@ impl<'a> Scope<'a> {
         names.filter_map(|name| Some((name.clone(), made(name)?))).collect()
     }
 
-    /// Where the output artifacts of a run go, in the order of the declaration. The key's last part, random in AWS,
-    /// follows from the run: what is done again lands in the same place.
+    /// See [`outputs`].
     pub fn outputs(&self, region: &str, run: &str) -> Vec<(String, Artifact)> {
-        let Some(store) = structure::artifact_store(self.pipeline, region) else { return Vec::new() };
-        let names = self.action.output_artifacts.iter().flatten().map(|output| &output.name);
-        let artifact = |name: &String| {
-            let pipeline: String = self.pipeline.name.chars().take(20).collect();
-            let short: String = name.chars().take(10).collect();
-            let key = format!("{pipeline}/{short}/{}", tail(run, name));
-            (name.clone(), Artifact { bucket: store.location.clone(), key })
-        };
-        names.map(artifact).collect()
+        outputs(self.pipeline, &self.action, region, run)
     }
 
     /// The run as lists show it.
@@ -147,6 +138,25 @@ impl<'a> Scope<'a> {
             run: run.clone(),
         }
     }
+}
+
+/// Where the output artifacts of a run go, in the order of the declaration. The key's last part, random in AWS,
+/// follows from the run: what is done again lands in the same place.
+pub fn outputs(
+    pipeline: &cp::PipelineDeclaration,
+    action: &cp::ActionDeclaration,
+    region: &str,
+    run: &str,
+) -> Vec<(String, Artifact)> {
+    let Some(store) = structure::artifact_store(pipeline, region) else { return Vec::new() };
+    let names = action.output_artifacts.iter().flatten().map(|output| &output.name);
+    let artifact = |name: &String| {
+        let pipeline: String = pipeline.name.chars().take(20).collect();
+        let short: String = name.chars().take(10).collect();
+        let key = format!("{pipeline}/{short}/{}", tail(run, name));
+        (name.clone(), Artifact { bucket: store.location.clone(), key })
+    };
+    names.map(artifact).collect()
 }
 
 /// Seven letters and digits.

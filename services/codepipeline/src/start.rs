@@ -51,8 +51,6 @@ pub async fn start(
     cause: &str,
     wish: Wish,
 ) -> Result<String, Error> {
-    let variables = variables(pipeline, &wish.variables)?;
-    overrides(pipeline, &wish.overrides)?;
     let fingerprint = fingerprint(&wish);
     let key = wish.token.as_ref().map(|token| place.token(token));
     let recall = async || match &key {
@@ -64,6 +62,9 @@ pub async fn start(
     if let Some(before) = recall().await? {
         return Ok(before);
     }
+    // Only what is not there yet has to fit: the pipeline may have changed since a token was first used.
+    let variables = variables(pipeline, &wish.variables)?;
+    overrides(pipeline, &wish.overrides)?;
     let id = ids::uuid(&*desk.entropy);
     let started = desk.tell(place, Some(cause), |state| {
         let start = Start {

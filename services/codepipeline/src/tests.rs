@@ -3,9 +3,11 @@ mod actions;
 mod cases;
 mod conditions;
 mod crash;
+mod events;
 mod fakes;
 mod history;
 mod jobs;
+mod limits;
 mod sources;
 mod webhooks;
 
@@ -130,7 +132,11 @@ impl Bench {
     }
 
     async fn publish(&self, source: &str, kind: &str, detail: Value) {
-        let id = kernel::ids::uuid(&*self.world.entropy);
+        self.publish_as(kernel::ids::uuid(&*self.world.entropy), source, kind, detail).await;
+    }
+
+    /// An event of this id, as when one is heard again.
+    async fn publish_as(&self, id: String, source: &str, kind: &str, detail: Value) {
         let event = Event::new(source, kind, ACCOUNT, REGION, id, kernel::Clock::now(&*self.world.clock));
         self.world.store.commit(Batch::new().event(event.detail(detail))).await.unwrap();
     }
@@ -175,6 +181,15 @@ fn with(mut action: Value, members: Value) -> Value {
 fn source() -> Value {
     let action =
         action("Source", "CodeCommit", "Src", json!({"RepositoryName": "repo", "BranchName": "main"}));
+    with(action, json!({"outputArtifacts": [{"name": "SourceOutput"}], "namespace": "src"}))
+}
+
+/// A source action that follows a connection.
+fn connected(name: &str) -> Value {
+    let connection = format!("arn:aws:codestar-connections:{REGION}:{ACCOUNT}:connection/c");
+    let configuration =
+        json!({"ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main"});
+    let action = action("Source", "CodeStarSourceConnection", name, configuration);
     with(action, json!({"outputArtifacts": [{"name": "SourceOutput"}], "namespace": "src"}))
 }
 

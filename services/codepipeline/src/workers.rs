@@ -199,7 +199,9 @@ impl Events {
                 let (account, region) = (event.account.clone(), event.region.clone());
                 let place = Place { account, region, name: row.key.last(), uid: row.value.uid.clone() };
                 match start::start(&self.desk, &place, &row.value.declaration, &event.id, wish).await {
-                    Ok(_) => {}
+                    // Heard again after the pipeline has changed, a change may wish for something else, as another name
+                    // of its source action: it has started its execution all the same.
+                    Ok(_) | Err(Error::Store(store::Error::TokenReused)) => {}
                     Err(error @ (Error::Store(_) | Error::Fault(_) | Error::ConcurrentModification)) => {
                         return Err(error);
                     }

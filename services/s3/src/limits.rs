@@ -1,6 +1,6 @@
 //! What this crate bounds; S3's own numbers, but for the last.
 
-/// Bytes of one PUT, and of one part.
+/// Bytes of one PUT over the network, and of one part.
 pub const PUT: u64 = 5 << 30;
 /// Bytes of an object of many parts.
 pub const OBJECT: u64 = 5 << 40;

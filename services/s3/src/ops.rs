@@ -4,12 +4,12 @@ use api::s3::{
 };
 use kernel::{Access, Cx, Fault, Handle, Stream};
 
+use crate::S3;
 use crate::bodies::{Promise, data};
 use crate::conditions::Conditions;
 use crate::error::Error;
 use crate::objects::{Found, Put};
 use crate::records::Content;
-use crate::{S3, limits};
 
 impl S3 {
     async fn reading(
@@ -38,7 +38,7 @@ impl S3 {
     ) -> Result<PutObjectOutput, Fault> {
         let PutObject { bucket, key, body, content_type, headers, metadata, acl } = input;
         self.bucket(&bucket).await?.value.check_acl(acl.as_deref())?;
-        let written = self.bodies.write(data(body.into_body()), limits::PUT, &Promise::default()).await?;
+        let written = self.bodies.write(data(body.into_body()), api::s3::PUT, &Promise::default()).await?;
         let content = Content {
             size: written.piece.size,
             e_tag: written.md5,

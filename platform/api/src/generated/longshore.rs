@@ -128,6 +128,8 @@ pub struct PipelineWait {
     pub external_execution_id: Option<String>,
     /// `externalExecutionUrl`.
     pub external_execution_url: Option<String>,
+    /// `jobStatus`.
+    pub job_status: Option<String>,
     /// `thenEnds`.
     pub then_ends: Option<String>,
 }
@@ -275,10 +277,19 @@ static PIPELINE_WAIT_SCHEMA: s::Structure = s::Structure {
             false,
             s::Type::String(&ANY_TEXT),
         ),
+        member(
+            "jobStatus",
+            "jobStatus",
+            "JobStatus",
+            s::At::Body,
+            false,
+            false,
+            s::Type::String(&JOB_STATUS_TEXT),
+        ),
         member("thenEnds", "thenEnds", "ThenEnds", s::At::Body, false, false, s::Type::String(&ANY_TEXT)),
     ],
 };
-kernel::shape!(PipelineWait, PIPELINE_WAIT_SCHEMA, 0 pipeline_execution_id, 1 status, 2 stage_name, 3 action_name, 4 action_execution_id, 5 condition_type, 6 rule_name, 7 rule_execution_id, 8 reason, 9 message, 10 since, 11 until, 12 queue_position, 13 held_by_pipeline_execution_id, 14 disabled_by, 15 disabled_reason, 16 after_run_order, 17 concurrent_actions, 18 summary, 19 external_execution_id, 20 external_execution_url, 21 then_ends);
+kernel::shape!(PipelineWait, PIPELINE_WAIT_SCHEMA, 0 pipeline_execution_id, 1 status, 2 stage_name, 3 action_name, 4 action_execution_id, 5 condition_type, 6 rule_name, 7 rule_execution_id, 8 reason, 9 message, 10 since, 11 until, 12 queue_position, 13 held_by_pipeline_execution_id, 14 disabled_by, 15 disabled_reason, 16 after_run_order, 17 concurrent_actions, 18 summary, 19 external_execution_id, 20 external_execution_url, 21 job_status, 22 then_ends);
 static WAIT_REASON_TEXT: s::Text = s::Text {
     length: ANY,
     pattern: "",
@@ -286,13 +297,14 @@ static WAIT_REASON_TEXT: s::Text = s::Text {
         "TransitionDisabled",
         "StageLocked",
         "Approval",
-        "Condition",
         "Provider",
         "Condition",
         "Capacity",
         "RunOrder",
     ],
 };
+static JOB_STATUS_TEXT: s::Text =
+    s::Text { length: ANY, pattern: "", values: &["Created", "Queued", "Dispatched", "InProgress"] };
 static PIPELINE_NAME_TEXT: s::Text =
     s::Text { length: s::Range { min: Some(1), max: Some(100) }, pattern: "[A-Za-z0-9.@\\-_]+", values: &[] };
 static PIPELINE_EXECUTION_ID_TEXT: s::Text = s::Text {

@@ -78,8 +78,8 @@ async fn run(job: &Job) -> Result<Output, Failed> {
         revision: Some(Revision {
             id: commit_id,
             summary: Some(message),
-            url: None,
             created: commit.committer.as_ref().and_then(date).map(Timestamp::as_millisecond),
+            ..Revision::default()
         }),
     })
 }

@@ -113,8 +113,8 @@ async fn run(job: &Job) -> Result<Output, Failed> {
         revision: Some(Revision {
             id,
             summary: Some(summary),
-            url: None,
             created: Timestamp::from_second(committed).ok().map(Timestamp::as_millisecond),
+            ..Revision::default()
         }),
     })
 }

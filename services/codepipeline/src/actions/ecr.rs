@@ -72,8 +72,8 @@ async fn run(job: &Job) -> Result<Output, Failed> {
         revision: Some(Revision {
             id: digest,
             summary: Some(tag.to_owned()),
-            url: None,
             created: image.image_pushed_at.map(kernel::Timestamp::as_millisecond),
+            ..Revision::default()
         }),
     })
 }

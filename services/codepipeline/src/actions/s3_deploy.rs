@@ -24,6 +24,9 @@ const ACLS: &[&str] = &[
     "log-delivery-write",
 ];
 
+/// What S3 answers of an ACL that the bucket does not take, and of one that nothing here would heed.
+const NO_ACLS: &[&str] = &["AccessControlListNotSupported", "NotImplemented"];
+
 /// The type.
 pub static TYPE: ActionType = ActionType {
     category: "Deploy",
@@ -90,6 +93,7 @@ async fn whole(job: &Job, key: String) -> Result<(), Failed> {
 }
 
 async fn put(job: &Job, key: String, body: Stream) -> Result<(), Failed> {
+    let acl = job.get("CannedACL").filter(|value| !value.is_empty());
     let cache = job.get("CacheControl").filter(|value| !value.is_empty());
     let put = PutObject {
         bucket: job.need("BucketName")?.into(),
@@ -98,10 +102,19 @@ async fn put(job: &Job, key: String, body: Stream) -> Result<(), Failed> {
         body,
         headers: cache.map(|value| ("cache-control".to_owned(), value.to_owned())).into_iter().collect(),
         metadata: BTreeMap::new(),
-        acl: job.get("CannedACL").filter(|value| !value.is_empty()).map(str::to_owned),
+        acl: acl.map(str::to_owned),
     };
-    job.put_once(put).await?;
-    Ok(())
+    match job.put_once(put).await {
+        Err(fault) if acl.is_some() && NO_ACLS.iter().any(|code| fault.is(code)) => {
+            let (acl, bucket) = (acl.unwrap_or_default(), job.need("BucketName")?);
+            let message = format!(
+                "The configuration key 'CannedACL' is '{acl}', and the bucket '{bucket}' takes no such ACL: leave the \
+                 key out and give access by a bucket policy, or choose private or bucket-owner-full-control"
+            );
+            Err(Failed::new("ConfigurationError", message))
+        }
+        other => Ok(other.map(drop)?),
+    }
 }
 
 /// Puts the files of the artifact one by one.

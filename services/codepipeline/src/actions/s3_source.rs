@@ -92,8 +92,8 @@ async fn run(job: &Job) -> Result<Output, Failed> {
         revision: Some(Revision {
             id: version,
             summary: Some(summary),
-            url: None,
             created: Some(object.last_modified.as_millisecond()),
+            ..Revision::default()
         }),
     })
 }

@@ -18,7 +18,6 @@ const PROVIDERS: &[(&str, &str, &str)] = &[
     ("Deploy", "ThirdParty", "AlexaSkillsKit"),
     ("Invoke", "AWS", "InspectorScan"),
     ("Invoke", "AWS", "StepFunctions"),
-    ("Source", "AWS", "CodeStarSourceConnection"),
     ("Source", "ThirdParty", "GitHub"),
     ("Test", "AWS", "DeviceFarm"),
     ("Test", "ThirdParty", "BlazeMeter"),

@@ -136,7 +136,11 @@ pub(super) fn apply(state: &mut State, event: &Event) {
             run.failure = Some(failure.clone());
             run.by.clone_from(by);
         }),
-        Kind::ActionAbandoned { id } => change(state, id, at, |run| run.status = ActionStatus::Abandoned),
+        // Also of a rule that had failed, when somebody overrode its condition.
+        Kind::ActionAbandoned { id } => {
+            let left = |status| matches!(status, ActionStatus::InProgress | ActionStatus::Failed);
+            change_if(state, id, at, left, |run| run.status = ActionStatus::Abandoned);
+        }
         Kind::Rested { id, until, progress } => change(state, id, at, |run| {
             run.rest = Some(*until);
             run.progress.merge(progress);
@@ -151,10 +155,21 @@ pub(super) fn apply(state: &mut State, event: &Event) {
 
 /// Changes a run that is in progress; one that is over is never touched again.
 fn change(state: &mut State, id: &str, at: Millis, how: impl FnOnce(&mut ActionRun)) {
+    change_if(state, id, at, |status| status == ActionStatus::InProgress, how);
+}
+
+/// Changes a run that stands so.
+fn change_if(
+    state: &mut State,
+    id: &str,
+    at: Millis,
+    stands: impl FnOnce(ActionStatus) -> bool,
+    how: impl FnOnce(&mut ActionRun),
+) {
     for execution in &mut state.executions {
         let Some(visit) = execution.visits.last_mut() else { continue };
         let Some(run) = visit.run_mut(id) else { continue };
-        if run.status == ActionStatus::InProgress {
+        if stands(run.status) {
             how(run);
             run.updated = at;
             execution.updated = at;

@@ -129,15 +129,20 @@ pub(super) fn cut(execution: &Execution, status: ConditionStatus) -> Option<Kind
     Some(ended(execution, &visit.stage, *moment, status))
 }
 
-/// Rules of a condition that is decided are not waited for.
+/// Rules of a condition that is decided are not waited for, and one that failed a condition counts no more once
+/// somebody let the execution pass.
 pub(super) fn next(state: &State) -> Option<Kind> {
+    let left = |condition: &Condition, run: &ActionRun| match run.status {
+        ActionStatus::InProgress => true,
+        ActionStatus::Failed => condition.status == ConditionStatus::Overridden,
+        ActionStatus::Succeeded | ActionStatus::Abandoned => false,
+    };
     let conditions =
         |execution: &Execution| execution.visits.last().is_some_and(|v| !v.conditions.is_empty());
     state.executions.iter().filter(|e| conditions(e)).find_map(|execution| {
         let visit = execution.visits.last()?;
-        let over = visit.conditions.values().filter(|c| c.status != ConditionStatus::InProgress);
-        let mut runs = over.flat_map(|condition| condition.rules.values());
-        let run = runs.find(|run| run.status == ActionStatus::InProgress)?;
+        let mut over = visit.conditions.values().filter(|c| c.status != ConditionStatus::InProgress);
+        let run = over.find_map(|condition| condition.rules.values().find(|run| left(condition, run)))?;
         Some(Kind::ActionAbandoned { id: run.id.clone() })
     })
 }

@@ -166,6 +166,9 @@ pub struct Artifact {
 pub struct Revision {
     /// A commit, an object's version, an image's digest.
     pub id: String,
+    /// A job worker's own name for the change that made it.
+    #[serde(default)]
+    pub change: Option<String>,
     /// A commit's message and the like.
     pub summary: Option<String>,
     /// Where it can be looked at.

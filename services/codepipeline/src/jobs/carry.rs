@@ -99,6 +99,7 @@ fn work(job: &Job, kind: Option<&TypeRow>) -> Result<Work, Failed> {
         continuation: None,
         turn: 0,
         execution_url: settings.and_then(|settings| settings.execution_url_template.clone()),
+        revision_url: settings.and_then(|settings| settings.revision_url_template.clone()),
     })
 }
 

@@ -20,7 +20,7 @@ mod types;
 pub use carry::{REVISION, WORKERS, Watch, begin, due, open, watch};
 pub use data::{partner_data, worker_data};
 pub use offers::{acknowledge, dispatch, find, offered, partner};
-pub use openings::Openings;
+pub use openings::{Openings, stands};
 pub use results::{Failure, Success, fail, succeed, withdraw};
 pub use row::{BY_PIPELINE, JobRow, Standing, ended, key};
 pub use templates::expand;

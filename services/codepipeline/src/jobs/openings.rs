@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use store::{Key, Row};
 use tokio::sync::Notify;
 
-use super::JobRow;
 use super::row::offer;
+use super::{JobRow, Standing};
 use crate::desk::Desk;
 
 /// Where a job is looked for: the account and Region, and what [`offer`] makes of its type and its queryable value.
@@ -80,6 +80,17 @@ pub(super) async fn job(desk: &Desk, key: &Key) -> store::Result<Option<Row<JobR
         Some(open) => Ok(Some(open)),
         None => desk.store.get(key).await,
     }
+}
+
+/// How the job of a run stands: AWS's status, and what is waited for. Nothing where the run has none.
+pub async fn stands(desk: &Desk, key: &Key) -> store::Result<Option<(String, String)>> {
+    let Some(row) = job(desk, key).await? else { return Ok(None) };
+    if !stored(&row) {
+        return Ok(Some(("Created".into(), "no worker has polled for its job yet".into())));
+    }
+    let over = matches!(row.value.standing, Standing::Ended(_));
+    let now = desk.now().as_millisecond();
+    Ok((!over).then(|| (row.value.status().to_owned(), row.value.waits(now))))
 }
 
 /// Whether the store has a row.

@@ -43,7 +43,7 @@ pub async fn succeed(
     success: Success,
 ) -> Result<(), Error> {
     let work = row.value.under_way(id)?;
-    let Success { mut progress, continuation, revision, variables } = success;
+    let Success { mut progress, continuation, mut revision, variables } = success;
     if continuation.is_some() && !variables.is_empty() {
         let message =
             "outputVariables: a job that has a continuationToken goes on, and gives them when it is done";
@@ -54,6 +54,10 @@ pub async fn succeed(
         return Err(Error::OutputVariablesTooLarge(size));
     }
     link(work, &mut progress);
+    if let Some(revision) = &mut revision {
+        let template = work.revision_url.as_deref();
+        revision.url = template.and_then(|template| expand(template, &work.configuration, None));
+    }
     let run = id.to_owned();
     match continuation {
         Some(token) => {

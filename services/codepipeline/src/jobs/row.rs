@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use api::codepipeline as cp;
+use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{Key, Record};
 
@@ -81,6 +82,9 @@ pub struct Work {
     pub turn: u32,
     /// The type's template of a link to what the worker does.
     pub execution_url: Option<String>,
+    /// The type's template of a link to what the worker took.
+    #[serde(default)]
+    pub revision_url: Option<String>,
 }
 
 /// An artifact that a worker is given.
@@ -144,6 +148,27 @@ impl JobRow {
             Standing::Dispatched { .. } => "Dispatched",
             Standing::InProgress { .. } => "InProgress",
             Standing::Ended(status) => status,
+        }
+    }
+
+    /// What is waited for with it, in the words of a sentence's end.
+    pub fn waits(&self, now: Millis) -> String {
+        let time = |at: Millis| Timestamp::from_millisecond(at).unwrap_or_default();
+        match &self.standing {
+            Standing::Queued { from } if *from > now => format!("its job goes on from {}", time(*from)),
+            Standing::Queued { .. } => "its job is to go on, and nobody has taken it up".into(),
+            Standing::Dispatched { until, .. } if *until > now => {
+                format!("a worker was offered its job and may acknowledge it until {}", time(*until))
+            }
+            Standing::Dispatched { .. } => {
+                "a worker was offered its job and did not acknowledge it; the next to poll is offered it"
+                    .into()
+            }
+            Standing::InProgress { nonce, since } if nonce.is_empty() => {
+                format!("its function has had its job since {}", time(*since))
+            }
+            Standing::InProgress { since, .. } => format!("a worker has had its job since {}", time(*since)),
+            Standing::Ended(status) => format!("its job has ended: {status}"),
         }
     }
 

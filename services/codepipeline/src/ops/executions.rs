@@ -97,7 +97,7 @@ fn shape(place: &Place, row: &ExecutionRow, state: &State) -> cp::PipelineExecut
     let artifact = |(name, revision): (&String, &Revision)| cp::ArtifactRevision {
         name: Some(name.clone()),
         revision_id: Some(revision.id.clone()),
-        revision_change_identifier: None,
+        revision_change_identifier: revision.change.clone(),
         revision_summary: revision.summary.clone(),
         created: revision.created.and_then(time),
         revision_url: revision.url.clone(),

@@ -38,7 +38,9 @@ pub(super) fn shown(details: Option<cp::ExecutionDetails>) -> Progress {
 pub(super) fn revision(current: Option<cp::CurrentRevision>) -> Option<Revision> {
     current.map(|current| Revision {
         id: current.revision,
+        change: Some(current.change_identifier),
         summary: current.revision_summary,
+        // Its type says where: see the result.
         url: None,
         created: current.created.map(|at| at.as_millisecond()),
     })

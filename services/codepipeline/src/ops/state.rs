@@ -1,4 +1,6 @@
 //! GetPipelineState: the stages as the last executions left them.
+use std::collections::BTreeMap;
+
 use api::codepipeline as cp;
 use kernel::{Access, Cx, Fault, Handle};
 
@@ -9,6 +11,8 @@ use crate::engine::{
     self, ActionRun, ActionStatus, Condition, Execution, Moment, StageStatus, State, Status, Visit,
 };
 use crate::jobs::{self, Types};
+use crate::records::Pipeline;
+use crate::scope::Scope;
 use crate::structure;
 
 impl Handle<cp::GetPipelineState> for CodePipeline {
@@ -32,7 +36,7 @@ impl Handle<cp::GetPipelineState> for CodePipeline {
         Ok(cp::GetPipelineStateOutput {
             pipeline_version: Some(pipeline.version()),
             stage_states: Some(
-                pipeline.declaration.stages.iter().map(|s| stage(&state, s, &types)).collect(),
+                pipeline.declaration.stages.iter().map(|s| stage(&state, &pipeline, s, &types)).collect(),
             ),
             pipeline_name: Some(input.name),
             created: Some(pipeline.created),
@@ -41,11 +45,22 @@ impl Handle<cp::GetPipelineState> for CodePipeline {
     }
 }
 
-fn stage(state: &State, declared: &cp::StageDeclaration, types: &Types) -> cp::StageState {
+fn stage(
+    state: &State,
+    pipeline: &Pipeline,
+    declared: &cp::StageDeclaration,
+    types: &Types,
+) -> cp::StageState {
     let name = &declared.name;
     let shown = state.shown(name);
-    let run =
-        |action: &cp::ActionDeclaration| action_state(action, state.last_run(name, &action.name), types);
+    let current = shown.map(|(execution, _)| execution).filter(|e| e.version == pipeline.version());
+    let run = |action: &cp::ActionDeclaration| {
+        let scope = current.and_then(|e| Scope::of(&pipeline.declaration, e, name, &action.name));
+        let resolved = scope.and_then(|scope| scope.configuration().ok());
+        let configuration = resolved.as_ref().or(action.configuration.as_ref());
+        let link = configuration.and_then(|configuration| entity(action, configuration, types));
+        action_state(action, state.last_run(name, &action.name), link)
+    };
     let waiting: Vec<cp::StageExecution> =
         engine::waiting(state, name).into_iter().map(|e| execution(e, e.status.name())).collect();
     cp::StageState {
@@ -142,30 +157,42 @@ fn retries(visit: &Visit) -> Option<cp::RetryStageMetadata> {
     })
 }
 
-/// Where what the action works on can be looked at: as an approval gives it, or as its type declares it.
-fn entity(declared: &cp::ActionDeclaration, person: bool, types: &Types) -> Option<String> {
-    let configuration = declared.configuration.as_ref()?;
-    if person {
+/// Where what the action works on can be looked at: as an approval gives it, or as its type declares it. The
+/// configuration is that of the stage's last execution, its variables replaced, or as declared while they have no values.
+fn entity(
+    declared: &cp::ActionDeclaration,
+    configuration: &BTreeMap<String, String>,
+    types: &Types,
+) -> Option<String> {
+    if person(declared) {
         return configuration.get("ExternalEntityLink").cloned();
     }
     let settings = types.row(&declared.action_type_id)?.shape.settings.as_ref()?;
     jobs::expand(settings.entity_url_template.as_deref()?, configuration, None)
 }
 
-fn action_state(declared: &cp::ActionDeclaration, run: Option<&ActionRun>, types: &Types) -> cp::ActionState {
-    let person = matches!(catalog::carrier(&declared.action_type_id), Some(Carrier::Person));
+/// Whether a person carries an action out.
+fn person(declared: &cp::ActionDeclaration) -> bool {
+    matches!(catalog::carrier(&declared.action_type_id), Some(Carrier::Person))
+}
+
+fn action_state(
+    declared: &cp::ActionDeclaration,
+    run: Option<&ActionRun>,
+    entity_url: Option<String>,
+) -> cp::ActionState {
     let revision = run.and_then(|run| run.output.revision.as_ref().map(|revision| (run, revision)));
     cp::ActionState {
         action_name: Some(declared.name.clone()),
         current_revision: revision.and_then(|(run, revision)| {
             Some(cp::ActionRevision {
                 revision_id: revision.id.clone(),
-                revision_change_id: revision.id.clone(),
+                revision_change_id: revision.change.as_ref().unwrap_or(&revision.id).clone(),
                 created: time(revision.created.unwrap_or(run.updated))?,
             })
         }),
-        latest_execution: run.map(|run| action_execution(run, person)),
-        entity_url: entity(declared, person, types),
+        latest_execution: run.map(|run| action_execution(run, person(declared))),
+        entity_url,
         revision_url: revision.and_then(|(_, revision)| revision.url.clone()),
     }
 }

@@ -6,7 +6,11 @@ use super::{on, time};
 use crate::CodePipeline;
 use crate::engine::{self, Execution, Running, State, What, Why};
 use crate::error::Error;
-use crate::records::ExecutionRow;
+use crate::jobs;
+use crate::records::{ExecutionRow, Place};
+
+/// The reason of what a provider works on.
+const PROVIDER: &str = "Provider";
 
 impl CodePipeline {
     async fn waits(
@@ -23,11 +27,27 @@ impl CodePipeline {
             return Err(Error::ExecutionNotFound { pipeline: input.name, id: id.clone() });
         }
         let executions = state.executions.iter().filter(|e| wanted.is_none_or(|id| *id == e.id));
-        let waits = executions.flat_map(|execution| {
+        let found = executions.flat_map(|execution| {
             let whys = engine::why(&state, execution).into_iter();
             whys.map(|why| wait(&state, execution, why))
         });
-        Ok(own::GetPipelineWaitsOutput { waits: Some(waits.collect()), pipeline_name: Some(input.name) })
+        let mut waits: Vec<_> = found.collect();
+        for wait in waits.iter_mut().filter(|wait| wait.reason.as_deref() == Some(PROVIDER)) {
+            self.job_of(&place, wait).await?;
+        }
+        Ok(own::GetPipelineWaitsOutput { waits: Some(waits), pipeline_name: Some(input.name) })
+    }
+
+    /// Says how the job stands, where the action has one: whether anybody works on it the engine does not know.
+    async fn job_of(&self, place: &Place, wait: &mut own::PipelineWait) -> Result<(), Error> {
+        let run = wait.action_execution_id.as_deref().unwrap_or_default();
+        let key = jobs::key(&place.account, &place.region, run);
+        if let Some((status, what)) = jobs::stands(&self.desk, &key).await? {
+            let before = if wait.summary.is_some() { "; " } else { ": " };
+            wait.message.get_or_insert_default().extend([before, &what]);
+            wait.job_status = Some(status);
+        }
+        Ok(())
     }
 }
 
@@ -58,7 +78,7 @@ fn wait(state: &State, execution: &Execution, why: Why) -> own::PipelineWait {
             ..wait
         },
         What::Approval(run) => running(wait, "Approval", run),
-        What::Action(run) => running(wait, "Provider", run),
+        What::Action(run) => running(wait, PROVIDER, run),
         What::Rule { moment, rule } => own::PipelineWait {
             reason: Some("Condition".into()),
             condition_type: Some(moment.name().into()),

@@ -1,6 +1,6 @@
 //! DeploymentWindow: the rule is met while a cron expression holds; until then it waits.
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use kernel::{Fut, Timestamp};
 
 use super::quartz::Quartz;
@@ -63,11 +63,12 @@ const ABBREVIATIONS: &[(&str, &str)] = &[
     ("WET", "Europe/Lisbon"),
 ];
 
-/// The zone that a text names: `Region/City`, `UTC`, `UTC+HH:MM`, or an abbreviation.
+/// The zone that a text names: `Region/City`, `UTC`, `UTC+HH:MM`, or an abbreviation. From the binary's own database: a
+/// stored rule means the same on every host, also on one that has none.
 fn zone(text: &str) -> Result<TimeZone, String> {
     let unknown = || {
         Err(format!(
-            "'{text}' is no time zone of this machine's database: give one as Region/City, UTC, UTC+HH:MM, UTC-HH:MM, or an abbreviation such as PST"
+            "'{text}' is no time zone of the IANA database: give one as Region/City, UTC, UTC+HH:MM, UTC-HH:MM, or an abbreviation such as PST"
         ))
     };
     if let Some(offset) = text.strip_prefix("UTC") {
@@ -75,7 +76,7 @@ fn zone(text: &str) -> Result<TimeZone, String> {
     }
     let name = ABBREVIATIONS.iter().find(|(short, _)| *short == text).map_or(text, |(_, name)| name);
     if name != text || text.contains('/') {
-        return TimeZone::get(name).or_else(|_| unknown());
+        return TimeZoneDatabase::bundled().get(name).or_else(|_| unknown());
     }
     unknown()
 }

@@ -25,7 +25,7 @@ pub struct Quartz {
     years: Vec<u16>,
 }
 
-/// A day that a field asks for. Those of both fields hold, unless one is `?` or `*`.
+/// A day that a field asks for. One of the two fields is `?` and asks for none.
 #[derive(Clone, Debug, PartialEq)]
 enum Day {
     /// Of the month.
@@ -71,10 +71,17 @@ impl Quartz {
         };
         let field = |name, range| Field { name, range, names: &[] };
         field("seconds", 0..=59).values(seconds)?;
-        if days == "?" && week == "?" {
-            return Err(
-                "has '?' for the days of the month and for those of the week: give one of them".into()
-            );
+        match (days, week) {
+            ("?", "?") => {
+                let wrong = "has '?' for the days of the month and for those of the week: give one of them";
+                return Err(wrong.into());
+            }
+            ("?", _) | (_, "?") => {}
+            _ => {
+                return Err(format!(
+                    "has '{days}' in the field of days of the month and '{week}' in that of days of the week: one of them must be '?'"
+                ));
+            }
         }
         Ok(Self {
             minutes: field("minutes", 0..=59).values(minutes)?,
@@ -335,6 +342,9 @@ mod tests {
         refused("* * * 32 * ?", "days of the month");
         refused("* * * L-31 * ?", "days of the month");
         refused("* * * ? * ? ", "give one of them");
+        let both = "has '13' in the field of days of the month and 'FRI' in that of days of the week: one of them must be '?'";
+        refused("* * * 13 * FRI", both);
+        refused("* * * * * *", "must be '?'");
         refused("* 0/0 * * * ?", "'0/0' in the field of minutes");
         refused("* * * * * ? 1969", "field of years");
         refused("61 * * * * ?", "field of seconds");

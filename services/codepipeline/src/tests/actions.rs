@@ -118,14 +118,8 @@ async fn given(b: &Bench, source: Value) -> Vec<u8> {
 #[tokio::test]
 async fn a_clone_reference_goes_to_the_build() {
     let connection = format!("arn:aws:codestar-connections:{REGION}:{ACCOUNT}:connection/c");
-    let configuration =
-        json!({"ConnectionArn": connection, "FullRepositoryId": "me/app", "BranchName": "main"});
-    let connected = with(
-        action("Source", "CodeStarSourceConnection", "Src", configuration),
-        json!({"outputArtifacts": [{"name": "SourceOutput"}], "namespace": "src"}),
-    );
     let from = CloneFrom::Connection { connection_arn: connection, full_repository_id: "me/app".into() };
-    for (mut source, from) in [(source(), CloneFrom::CodeCommit("repo".into())), (connected, from)] {
+    for (mut source, from) in [(source(), CloneFrom::CodeCommit("repo".into())), (connected("Src"), from)] {
         for (format, referred) in [("CODEBUILD_CLONE_REF", true), ("CODE_ZIP", false)] {
             let b = Bench::new().await;
             source["configuration"]["OutputArtifactFormat"] = json!(format);
@@ -161,6 +155,42 @@ async fn a_deployment_has_its_target() {
     let unknown = json!({"actionExecutionId": "11111111-1111-4111-8111-111111111111"});
     let refused = b.refused("ListDeployActionExecutionTargets", unknown).await;
     assert!(refused.starts_with("ActionExecutionNotFoundException"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_acl_that_the_bucket_does_not_take_is_a_matter_of_configuration() {
+    for (bucket, acl, taken) in [
+        ("site", "private", true),
+        ("site", "bucket-owner-full-control", true),
+        ("site", "public-read", false),
+        ("with-acls", "public-read", false),
+    ] {
+        let b = Bench::new().await;
+        let site = json!({"BucketName": bucket, "Extract": "false", "ObjectKey": "a.zip", "CannedACL": acl});
+        let site =
+            with(action("Deploy", "S3", "Site", site), json!({"inputArtifacts": [{"name": "SourceOutput"}]}));
+        b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![site]])})).await;
+        let run = b.action(1, 0, if taken { "Succeeded" } else { "Failed" }).await;
+        if taken {
+            continue;
+        }
+        assert_eq!(run["errorDetails"]["code"], "ConfigurationError");
+        let message = run["errorDetails"]["message"].as_str().unwrap();
+        let expected =
+            format!("'CannedACL' is '{acl}', and the bucket '{bucket}' takes no such ACL: leave the key out");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_approval_is_about_is_shown_with_its_values() {
+    let b = Bench::new().await;
+    let about = json!({"configuration": {"ExternalEntityLink": "https://example.com/#{src.CommitId}"}});
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![with(approval(), about)]])}))
+        .await;
+    b.action(1, 0, "InProgress").await;
+    let state = b.ok("GetPipelineState", json!({"name": "p"})).await;
+    assert_eq!(state["stageStates"][1]["actionStates"][0]["entityUrl"], "https://example.com/c0ffee1");
 }
 
 /// An approval with a topic.

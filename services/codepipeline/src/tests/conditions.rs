@@ -104,6 +104,11 @@ async fn a_failed_condition_is_overridden() {
     let condition = &state["stageStates"][1]["onSuccessConditionState"]["latestExecution"];
     assert_eq!(condition["status"], "Overridden");
     assert_eq!(condition["summary"], "Overridden by arn:aws:iam::000000000000:root");
+    // The rule that had failed is abandoned, in lists as well.
+    let rule = &state["stageStates"][1]["onSuccessConditionState"]["conditionStates"][0]["ruleStates"][0];
+    assert_eq!(rule["latestExecution"]["status"], "Abandoned");
+    let runs = b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await;
+    assert_eq!(runs["ruleExecutionDetails"][0]["status"], "Abandoned");
     assert_eq!(state["stageStates"][1]["latestExecution"]["status"], "Succeeded");
 }
 
@@ -118,6 +123,13 @@ async fn a_deployment_window_is_waited_for_over_a_restart() {
     let list = json!({"pipelineName": "p"});
     let summary = |l: &Value| l["pipelineExecutionSummaries"][0]["statusSummary"].clone();
     b.until("ListPipelineExecutions", list, |l| summary(l) == waits).await;
+    let asked = b.world.call("longshore.GetPipelineWaits", json!({"name": "p"})).await.unwrap();
+    let [wait] = &asked["waits"].as_array().unwrap()[..] else { panic!("one wait: {asked}") };
+    let of = [&wait["reason"], &wait["conditionType"], &wait["ruleName"], &wait["message"]];
+    assert_eq!(of, ["Condition", "beforeEntry", "r", waits]);
+    let ran =
+        b.ok("ListRuleExecutions", json!({"pipelineName": "p"})).await["ruleExecutionDetails"][0].clone();
+    assert_eq!(wait["ruleExecutionId"], ran["ruleExecutionId"]);
     b.world.clock.advance(Duration::from_secs(9 * 3600 - 60));
     let b = b.restart().await;
     assert_eq!(summary(&b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await), waits);

@@ -289,8 +289,9 @@ fake! {
         Ok(cloudwatch::DescribeAlarmsOutput { metric_alarms, ..Default::default() })
     };
     ecr::DescribeImages => ecr::DescribeImagesOutput, "ecr:DescribeImages": |_, _, input| {
+        let asked = input.image_ids.as_ref().and_then(|ids| ids.first()?.image_digest.clone());
         let detail = ecr::ImageDetail {
-            image_digest: Some("sha256:abc".into()),
+            image_digest: asked.or(Some("sha256:abc".into())),
             image_tags: input.image_ids.map(|ids| ids.into_iter().filter_map(|id| id.image_tag).collect()),
             ..Default::default()
         };
@@ -352,6 +353,14 @@ impl Handle<PutObject> for Fakes {
     }
 
     async fn handle(&self, _: &Cx, input: PutObject) -> Result<PutObjectOutput, Fault> {
+        match input.acl.as_deref() {
+            None | Some("private" | "bucket-owner-full-control") => {}
+            Some(_) if input.bucket == "site" => {
+                let message = "The bucket does not allow ACLs";
+                return Err(Fault::new("AccessControlListNotSupported", 400, message));
+            }
+            Some(_) => return Err(Fault::new("NotImplemented", 501, "not served")),
+        }
         let body = input.body.into_body().collect().await.map_err(Fault::internal)?.to_bytes();
         let mut memory = self.memory();
         let name = format!("{}/{}", input.bucket, input.key);

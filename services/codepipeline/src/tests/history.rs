@@ -193,6 +193,47 @@ async fn retention_keeps_what_a_stage_rolls_itself_back_to() {
     assert_eq!(verify(&b.world.store).await.unwrap(), [""; 0]);
 }
 
+#[tokio::test]
+async fn retention_removes_what_was_uploaded_for_runs_that_came_to_nothing() {
+    let b = Bench::new().await;
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![source()], vec![build()]])})).await;
+    let building = async |number: usize| {
+        b.until("GetPipelineState", json!({"name": "p"}), |s| {
+            let run = &s["stageStates"][1]["actionStates"][0]["latestExecution"];
+            run["externalExecutionId"] == format!("proj:{number}")
+        })
+        .await;
+        // The build has uploaded its artifact before it ends.
+        let mut memory = b.fakes.memory();
+        let output = &memory.builds.last().unwrap().0.outputs[0];
+        let name = format!("{}/{}", output.bucket, output.key);
+        memory.objects.insert(name.clone(), fakes::images());
+        name
+    };
+    let failed = building(1).await;
+    b.build_ends("FAILED").await;
+    let id = b.newest("Failed").await["pipelineExecutionId"].clone();
+    let start =
+        async || b.ok("StartPipelineExecution", json!({"name": "p"})).await["pipelineExecutionId"].clone();
+    let second = start().await;
+    let abandoned = building(2).await;
+    let stop = json!({"pipelineName": "p", "pipelineExecutionId": second, "abandon": true});
+    b.ok("StopPipelineExecution", stop).await;
+    ended(&b, &second, "Stopped").await;
+    b.fakes.memory().builds_end = Some("SUCCEEDED");
+    let last = finished(&b).await;
+    b.fakes.memory().objects.insert("artifacts/mine".into(), fakes::images());
+
+    b.world.clock.advance(40 * DAY);
+    assert!(retain(&b, Keep { executions: 30 * DAY, artifacts: 10 * DAY }).await);
+    let list = ids(&b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await);
+    assert!(list == [last] && !list.contains(&id));
+    let memory = b.fakes.memory();
+    assert!(!memory.objects.contains_key(&failed) && !memory.objects.contains_key(&abandoned));
+    // The last one's own, and what is nobody's.
+    assert_eq!(memory.objects.len(), 3, "{:?}", memory.objects.keys());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_within_retention_leaves_it_to_the_next_pass() {
     let keep = Keep { executions: 30 * DAY, artifacts: 10 * DAY };

@@ -3,6 +3,7 @@ mod crash;
 mod functions;
 mod partners;
 mod types;
+mod waits;
 
 use serde_json::{Value, json};
 

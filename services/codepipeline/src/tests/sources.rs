@@ -37,6 +37,103 @@ async fn a_push_starts_what_watches_it_once() {
     assert_eq!(all["pipelineExecutionSummaries"].as_array().unwrap().len(), 3);
 }
 
+/// A connection's branch moved to a commit.
+fn moved(commit: &str) -> Value {
+    json!({
+        "connection": "c", "repository": "me/app", "referenceType": "branch", "referenceName": "main",
+        "commitId": commit,
+    })
+}
+
+/// The revisions of all executions of `p`, newest first, once the newest waits for its approval with this one.
+async fn taken(b: &Bench, newest: &str) -> Vec<Value> {
+    let list = b.until("ListPipelineExecutions", json!({"pipelineName": "p"}), |l| {
+        l["pipelineExecutionSummaries"][0]["sourceRevisions"][0]["revisionId"] == *newest
+    });
+    let list = list.await;
+    let executions = list["pipelineExecutionSummaries"].as_array().unwrap();
+    executions.iter().map(|execution| execution["sourceRevisions"][0]["revisionId"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_change_heard_again_after_an_update_holds_up_nothing() {
+    let b = Bench::new().await;
+    let hear = async |id: &str, commit: &str| {
+        b.publish_as(id.into(), "longshore.codeconnections", "Repository Change", moved(commit)).await;
+    };
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![connected("Src")], vec![approval()]])})).await;
+    taken(&b, "c0ffee1").await;
+    hear("e1", "beef1").await;
+    taken(&b, "beef1").await;
+    b.ok("UpdatePipeline", json!({"pipeline": pipeline(&[vec![connected("Renamed")], vec![approval()]])}))
+        .await;
+    // Under its token another wish is made now; what comes behind it is heard all the same.
+    hear("e1", "beef1").await;
+    hear("e2", "beef2").await;
+    assert_eq!(taken(&b, "beef2").await, ["beef2", "beef1", "c0ffee1"]);
+}
+
+#[tokio::test]
+async fn a_token_is_known_whatever_has_changed_since() {
+    let b = Bench::new().await;
+    let who = |variables: Value| {
+        with(pipeline(&[vec![source()], vec![approval()]]), json!({"variables": variables}))
+    };
+    b.ok("CreatePipeline", json!({"pipeline": who(json!([{"name": "Who"}]))})).await;
+    let start = json!({
+        "name": "p", "clientRequestToken": "t", "variables": [{"name": "Who", "value": "me"}],
+        "sourceRevisions": [{"actionName": "Src", "revisionType": "COMMIT_ID", "revisionValue": "beef"}],
+    });
+    let first = b.ok("StartPipelineExecution", start.clone()).await;
+    let renamed = with(source(), json!({"name": "Renamed"}));
+    b.ok("UpdatePipeline", json!({"pipeline": pipeline(&[vec![renamed], vec![approval()]])})).await;
+    assert_eq!(b.ok("StartPipelineExecution", start.clone()).await, first);
+    // What is new has to fit what the pipeline is now.
+    let other = with(start, json!({"clientRequestToken": "u"}));
+    let refused = b.refused("StartPipelineExecution", other).await;
+    assert_eq!(refused, "ValidationException: The pipeline declares no variable named 'Who'");
+}
+
+#[tokio::test]
+async fn a_pull_request_runs_the_commit_of_its_own_branch() {
+    let b = Bench::new().await;
+    let filter = json!({"sourceActionName": "Src", "pullRequest": [
+        {"events": ["OPEN", "UPDATED"], "branches": {"includes": ["main"]}}]});
+    let triggers = json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": filter}]);
+    let declared = pipeline(&[vec![connected("Src")], vec![approval()]]);
+    b.ok("CreatePipeline", json!({"pipeline": with(declared, json!({"triggers": triggers}))})).await;
+    taken(&b, "c0ffee1").await;
+    let request = |event: &str, target: &str, commit: &str| {
+        json!({
+            "connection": "c", "repository": "me/app", "referenceType": "pullRequest",
+            "referenceName": target, "event": event, "sourceBranch": "feature", "number": "7", "commitId": commit,
+        })
+    };
+    let changes = [
+        ("CLOSED", "main", "dead1"),
+        ("OPEN", "other", "dead2"),
+        ("OPEN", "main", "beef1"),
+        ("UPDATED", "main", "beef2"),
+    ];
+    for (event, target, commit) in changes {
+        b.publish("longshore.codeconnections", "Repository Change", request(event, target, commit)).await;
+    }
+    assert_eq!(taken(&b, "beef2").await, ["beef2", "beef1", "c0ffee1"]);
+    let list = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
+    let trigger = &list["pipelineExecutionSummaries"][0]["trigger"];
+    assert_eq!(trigger["triggerType"], "WebhookV2");
+    let detail: Value = serde_json::from_str(trigger["triggerDetail"].as_str().unwrap()).unwrap();
+    let told = (&detail["branchName"], &detail["targetBranchName"], &detail["pullRequestEvent"]);
+    assert_eq!(told, (&json!("feature"), &json!("main"), &json!("UPDATED")));
+    let newest = b.newest("InProgress").await["pipelineExecutionId"].clone();
+    let runs = json!({"pipelineName": "p", "filter": {"pipelineExecutionId": newest}});
+    let runs = b.until("ListActionExecutions", runs, |l| {
+        l["actionExecutionDetails"].as_array().unwrap().last().is_some_and(|run| run["status"] == "Succeeded")
+    });
+    let source = runs.await["actionExecutionDetails"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(source["output"]["outputVariables"]["BranchName"], "feature");
+}
+
 #[tokio::test]
 async fn variables_have_values_and_sources_take_what_they_are_told() {
     let b = Bench::new().await;
@@ -131,4 +228,53 @@ async fn an_archive_that_leaves_its_folder_deploys_nothing() {
     let message = run["errorDetails"]["message"].as_str().unwrap();
     assert!(message.contains("'../evil', which is not a path inside of it"), "{message}");
     assert!(!b.fakes.memory().objects.keys().any(|key| key.starts_with("site/")));
+}
+
+#[tokio::test]
+async fn objects_and_images_are_taken_as_the_start_tells() {
+    let b = Bench::new().await;
+    for key in ["sources/app.zip", "sources/other.zip"] {
+        b.fakes.memory().objects.insert(key.into(), fakes::zip(&[("name", key)]));
+    }
+    let object = |name: &str, allow: &str| {
+        let configuration =
+            json!({"S3Bucket": "sources", "S3ObjectKey": "app.zip", "AllowOverrideForS3ObjectKey": allow});
+        with(action("Source", "S3", name, configuration), json!({"outputArtifacts": [{"name": name}]}))
+    };
+    let image = action("Source", "ECR", "Img", json!({"RepositoryName": "app"}));
+    let image = with(image, json!({"outputArtifacts": [{"name": "Img"}]}));
+    let site = json!({"BucketName": "site", "Extract": "false", "ObjectKey": "app-{uuid}.zip"});
+    let site = with(action("Deploy", "S3", "Site", site), json!({"inputArtifacts": [{"name": "Free"}]}));
+    let sources = vec![object("Free", "true"), object("Fixed", "false"), image];
+    b.ok("CreatePipeline", json!({"pipeline": pipeline(&[sources, vec![site]])})).await;
+    b.newest("Succeeded").await;
+    let start = |revisions: &[(&str, &str, &str)]| {
+        let revision = |(action, kind, value): &(&str, &str, &str)| json!({"actionName": action, "revisionType": kind, "revisionValue": value});
+        json!({"name": "p", "sourceRevisions": revisions.iter().map(revision).collect::<Vec<_>>()})
+    };
+    let refused =
+        b.refused("StartPipelineExecution", start(&[("Fixed", "S3_OBJECT_KEY", "other.zip")])).await;
+    let expected = "ValidationException: sourceRevisions: action 'Fixed' does not allow S3_OBJECT_KEY; \
+                    set AllowOverrideForS3ObjectKey to true";
+    assert_eq!(refused, expected);
+    let digest = format!("sha256:{}", "e".repeat(64));
+    let told = start(&[
+        ("Free", "S3_OBJECT_KEY", "other.zip"),
+        ("Free", "S3_OBJECT_VERSION_ID", "v3"),
+        ("Fixed", "S3_OBJECT_VERSION_ID", "v4"),
+        ("Img", "IMAGE_DIGEST", &digest),
+    ]);
+    let id = b.ok("StartPipelineExecution", told).await["pipelineExecutionId"].clone();
+    let done = b.newest("Succeeded").await;
+    assert_eq!(done["pipelineExecutionId"], id);
+    let revisions = done["sourceRevisions"].as_array().unwrap();
+    let of =
+        |action: &str| revisions.iter().find(|r| r["actionName"] == action).unwrap()["revisionId"].clone();
+    assert_eq!((of("Free"), of("Fixed"), of("Img")), (json!("v3"), json!("v4"), json!(digest)));
+    // What stands for chance in the key is the run's own id: no two runs write the same object.
+    let run = b.action(1, 0, "Succeeded").await["actionExecutionId"].clone();
+    let memory = b.fakes.memory();
+    let deployed = &memory.objects[&format!("site/app-{}.zip", run.as_str().unwrap())];
+    assert_eq!(*deployed, memory.objects["sources/other.zip"]);
+    assert_eq!(memory.objects.keys().filter(|key| key.starts_with("site/app-")).count(), 2);
 }

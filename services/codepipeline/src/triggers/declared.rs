@@ -157,7 +157,9 @@ mod tests {
 
     fn declared(triggers: Value) -> cp::PipelineDeclaration {
         let source = |name: &str, provider: &str| json!({"name": name, "actionTypeId": {"category": "Source", "owner": "AWS", "provider": provider, "version": "1"}});
-        let actions = json!([source("Src", CONNECTION), source("Repo", "CodeCommit")]);
+        let named = |index| source(&format!("Src{index}"), CONNECTION);
+        let mut actions: Vec<Value> = (0..9).map(named).collect();
+        actions.extend([source("Src", CONNECTION), source("Repo", "CodeCommit")]);
         let pipeline = json!({
             "name": "p", "roleArn": "r", "stages": [{"name": "S", "actions": actions}], "triggers": triggers,
         });
@@ -234,5 +236,21 @@ mod tests {
         let pull = |filter: Value| of(json!({"pullRequest": [filter]}));
         refused(pull(json!({"events": ["OPEN", "OPEN"]})), ".pullRequest[0].events names OPEN twice");
         refused(pull(json!({"filePaths": {"includes": ["x"]}})), ".pullRequest[0].filePaths: give branches");
+    }
+
+    #[test]
+    fn patterns_have_a_size_together() {
+        let full = || (0..8).map(|n| format!("{n}{}", "v".repeat(254))).collect::<Vec<_>>();
+        let lists = || json!({"includes": full(), "excludes": full()});
+        let filter = || json!({"branches": lists(), "filePaths": lists()});
+        let largest = |index| {
+            let mut trigger = trigger(json!({"push": [filter(), filter(), filter()]}));
+            trigger["gitConfiguration"]["sourceActionName"] = json!(format!("Src{index}"));
+            trigger
+        };
+        let mut triggers: Vec<Value> = (0..8).map(largest).collect();
+        check(&declared(json!(triggers))).unwrap();
+        triggers.push(largest(8));
+        refused(json!(triggers), "triggers: the patterns exceed 204800 characters");
     }
 }

@@ -1,5 +1,7 @@
 //! AWS's rules as plainly as they can be said: numbers, vectors, and one loop that goes on until nothing moves. It
 //! shares no code with the engine, and knows it by what both are told alone.
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const SUPERSEDED: u8 = 0;
@@ -12,6 +14,8 @@ pub const FAILURE: usize = 2;
 /// A stage of a pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Stage {
+    /// By which it is known over updates.
+    pub name: usize,
     /// Each action's order, and whether a person decides it.
     pub actions: Vec<(i32, bool)>,
     /// It retries itself: all of its actions, or those that failed.
@@ -38,6 +42,7 @@ pub struct Condition {
 
 #[derive(Clone, Debug)]
 pub struct Visit {
+    /// The stage's name.
     pub stage: usize,
     pub status: &'static str,
     pub jobs: Vec<Option<Job>>,
@@ -46,6 +51,7 @@ pub struct Visit {
     pub retries: [u32; 2],
 }
 
+/// A place in the run's own plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum At {
     Before(usize),
@@ -76,6 +82,7 @@ pub struct Model {
     pub mode: u8,
     pub plans: Vec<Vec<Stage>>,
     pub runs: Vec<Run>,
+    /// By name, as what follows.
     pub closed: BTreeSet<usize>,
     /// The last execution to enter each stage.
     pub latest: BTreeMap<usize, usize>,
@@ -101,18 +108,19 @@ impl Run {
         self.visits.last().is_some_and(|v| v.jobs.iter().flatten().any(|j| j.status == "InProgress"))
     }
 
-    fn inside(&mut self) -> Option<&mut Visit> {
+    /// Its time in the stage that it stands in.
+    fn visit(&mut self) -> Option<&mut Visit> {
         matches!(self.at, At::In(_)).then(|| self.visits.last_mut()).flatten()
     }
 }
 
 impl Model {
     pub fn update(&mut self, mode: u8, plan: Vec<Stage>) {
-        let stages = plan.len();
+        let names: Vec<usize> = plan.iter().map(|stage| stage.name).collect();
         self.mode = mode;
         self.plans.push(plan);
-        self.closed.retain(|stage| *stage < stages);
-        self.latest.retain(|stage, _| *stage < stages);
+        self.closed.retain(|stage| names.contains(stage));
+        self.latest.retain(|stage, _| names.contains(stage));
         self.good.clear();
     }
 
@@ -122,6 +130,23 @@ impl Model {
 
     fn stage(&self, run: &Run, index: usize) -> &Stage {
         &self.plans[run.version][index]
+    }
+
+    /// Where a stage stands in the current plan.
+    fn index(&self, name: usize) -> Option<usize> {
+        self.plan().iter().position(|stage| stage.name == name)
+    }
+
+    /// The name of the stage that a run stands before.
+    fn before(&self, run: &Run) -> Option<usize> {
+        let At::Before(index) = run.at else { return None };
+        Some(self.stage(run, index).name)
+    }
+
+    /// The name of the stage that a run stands in.
+    fn inside(&self, run: &Run) -> Option<usize> {
+        let At::In(index) = run.at else { return None };
+        Some(self.stage(run, index).name)
     }
 
     fn begin(&mut self, at: usize, rollback: Option<usize>) {
@@ -150,53 +175,12 @@ impl Model {
 
     /// Who stands in a stage, or has work there that still runs.
     fn holder(&self, stage: usize) -> Option<usize> {
-        let holds = |r: &Run| r.mode != PARALLEL && r.at == At::In(stage) && (r.active() || r.busy());
+        let holds = |r: &Run| r.mode != PARALLEL && self.inside(r) == Some(stage) && (r.active() || r.busy());
         self.runs.iter().position(holds)
     }
 
     fn pending(&self, stage: usize) -> bool {
-        self.runs.iter().any(|r| r.rollback.is_some() && r.active() && r.at == At::Before(stage))
-    }
-
-    pub fn start(&mut self) -> bool {
-        let room = self.room();
-        if room {
-            self.begin(0, None);
-        }
-        room
-    }
-
-    pub fn stop(&mut self, run: usize, abandon: bool) -> bool {
-        let run = &mut self.runs[run];
-        let news = run.stop.is_none_or(|before| abandon && !before);
-        if !run.active() || !news {
-            return false;
-        }
-        run.stop = Some(abandon);
-        run.status = "Stopping";
-        true
-    }
-
-    /// Whether somebody may go on with the last stage of an execution, which ended there.
-    fn resumable(&self, n: usize) -> bool {
-        let run = &self.runs[n];
-        let Some(visit) = run.visits.last() else { return false };
-        let stage = visit.stage;
-        stage < self.plan().len()
-            && (run.mode == PARALLEL || self.latest.get(&stage) == Some(&n))
-            && run.at == At::In(stage)
-            && self.current(run)
-            && !self.pending(stage)
-            && self.room()
-    }
-
-    pub fn retry(&mut self, n: usize, all: bool) -> bool {
-        let ended = self.runs[n].visits.last().is_some_and(|v| matches!(v.status, "Failed" | "Stopped"));
-        if !ended || !self.resumable(n) || (all && self.runs[n].busy()) {
-            return false;
-        }
-        self.again(n, all, 0);
-        true
+        self.runs.iter().any(|r| r.rollback.is_some() && r.active() && self.before(r) == Some(stage))
     }
 
     fn again(&mut self, n: usize, all: bool, who: usize) {
@@ -214,53 +198,6 @@ impl Model {
         let entered = visit.conditions[ENTRY].take();
         let passed = |c: &Condition| matches!(c.status, "Succeeded" | "Overridden");
         visit.conditions = [entered.filter(|c| !all && passed(c)), None, None];
-    }
-
-    /// Somebody lets an execution pass the entry or the success condition of the stage that it was last in.
-    pub fn pass(&mut self, n: usize, which: usize) -> bool {
-        let Some(visit) = self.runs[n].visits.last() else { return false };
-        let Some(stage) = self.plan().get(visit.stage) else { return false };
-        let declared = stage.conditions[which].is_some_and(|(result, _)| result != "SKIP");
-        let run = &self.runs[n];
-        let latest = run.mode == PARALLEL || self.latest.get(&visit.stage) == Some(&n);
-        if !declared || !latest || run.at != At::In(visit.stage) || !self.current(run) {
-            return false;
-        }
-        match visit.conditions[which].as_ref().map(|c| c.status) {
-            Some("InProgress") if run.status == "InProgress" => {}
-            Some("Failed" | "Errored") if visit.status == "Failed" && self.resumable(n) => {}
-            _ => return false,
-        }
-        let run = &mut self.runs[n];
-        run.status = "InProgress";
-        if let Some(visit) = run.visits.last_mut() {
-            visit.status = "InProgress";
-            if let Some(condition) = &mut visit.conditions[which] {
-                condition.status = "Overridden";
-            }
-        }
-        true
-    }
-
-    pub fn roll_back(&mut self, stage: usize, target: usize) -> bool {
-        let run = &self.runs[target];
-        let succeeded = run.visits.iter().any(|v| v.stage == stage && v.status == "Succeeded");
-        let skipped = self
-            .latest
-            .get(&stage)
-            .is_some_and(|n| self.runs[*n].visits.iter().any(|v| v.stage == stage && v.status == "Skipped"));
-        let may = self.mode != PARALLEL
-            && (1..self.plan().len()).contains(&stage)
-            && self.current(run)
-            && run.rollback.is_none()
-            && succeeded
-            && self.holder(stage).is_none()
-            && !self.pending(stage)
-            && !skipped;
-        if may {
-            self.begin(stage, Some(target));
-        }
-        may
     }
 
     /// All that follows, until nothing does.
@@ -298,16 +235,21 @@ impl Model {
         }
     }
 
-    /// Rules of conditions that are decided are abandoned.
+    /// Rules of conditions that are decided are abandoned; where one was overridden, also those that had failed.
     fn tidy(&mut self, n: usize) -> bool {
         let Some(visit) = self.runs[n].visits.last_mut() else { return false };
         let over = visit.conditions.iter_mut().flatten().filter(|c| c.status != "InProgress");
-        let mut left = over.flat_map(|c| &mut c.rules).filter(|rule| rule.status == "InProgress");
+        let mut left = over.flat_map(|c| {
+            let overridden = c.status == "Overridden";
+            let open =
+                move |rule: &&mut Job| rule.status == "InProgress" || (overridden && rule.status == "Failed");
+            c.rules.iter_mut().filter(open)
+        });
         left.next().map(|rule| rule.status = "Abandoned").is_some()
     }
 
     fn cut(&mut self, n: usize, how: &'static str) -> bool {
-        let Some(visit) = self.runs[n].inside() else { return false };
+        let Some(visit) = self.runs[n].visit() else { return false };
         let mut open = visit.conditions.iter_mut().flatten().filter(|c| c.status == "InProgress");
         open.next().map(|condition| condition.status = how).is_some()
     }
@@ -330,7 +272,7 @@ impl Model {
     fn end(&mut self, n: usize, stage: &'static str, status: &'static str) -> bool {
         let run = &mut self.runs[n];
         run.status = status;
-        if let Some(visit) = run.inside().filter(|visit| visit.status == "InProgress") {
+        if let Some(visit) = run.visit().filter(|visit| visit.status == "InProgress") {
             visit.status = stage;
         }
         true
@@ -414,7 +356,8 @@ impl Model {
     fn fail(&mut self, n: usize, stage: usize, rolls: bool) -> bool {
         self.end(n, "Failed", "Failed");
         let run = &self.runs[n];
-        let target = self.good.get(&stage).filter(|_| rolls && run.rollback.is_none() && self.current(run));
+        let name = self.stage(run, stage).name;
+        let target = self.good.get(&name).filter(|_| rolls && run.rollback.is_none() && self.current(run));
         if let Some(target) = target.copied() {
             self.begin(stage, Some(target));
         }
@@ -433,7 +376,7 @@ impl Model {
         run.arrival = arrival;
         let run = &self.runs[n];
         if how == "Succeeded" && self.current(run) && run.rollback.is_none() && run.mode != PARALLEL {
-            self.good.insert(stage, n);
+            self.good.insert(self.stage(run, stage).name, n);
         }
         true
     }
@@ -442,7 +385,7 @@ impl Model {
     fn line(&self, stage: usize) -> Vec<usize> {
         let waits = |n: &usize| {
             let run = &self.runs[*n];
-            run.active() && run.mode != PARALLEL && run.at == At::Before(stage)
+            run.active() && run.mode != PARALLEL && self.before(run) == Some(stage)
         };
         let mut line: Vec<usize> = (0..self.runs.len()).filter(waits).collect();
         line.sort_by_key(|n| (self.runs[*n].rollback.is_none(), self.runs[*n].arrival));
@@ -452,16 +395,18 @@ impl Model {
     fn enter(&mut self) -> bool {
         let may = |n: usize| {
             let run = &self.runs[n];
-            let At::Before(stage) = run.at else { return None };
+            let At::Before(index) = run.at else { return None };
+            let stage = self.stage(run, index).name;
             let open = run.rollback.is_some() || !self.closed.contains(&stage);
             let first = self.line(stage).first() == Some(&n);
             let free = run.mode == PARALLEL || (open && first && self.holder(stage).is_none());
-            (run.status == "InProgress" && free).then_some((n, stage))
+            (run.status == "InProgress" && free).then_some((n, index))
         };
-        let Some((n, stage)) = (0..self.runs.len()).find_map(may) else { return false };
-        let jobs = vec![None; self.stage(&self.runs[n], stage).actions.len()];
+        let Some((n, index)) = (0..self.runs.len()).find_map(may) else { return false };
+        let Stage { name: stage, actions, .. } = self.stage(&self.runs[n], index);
+        let (stage, jobs) = (*stage, vec![None; actions.len()]);
         let run = &mut self.runs[n];
-        run.at = At::In(stage);
+        run.at = At::In(index);
         let conditions = [None, None, None];
         run.visits.push(Visit { stage, status: "InProgress", jobs, conditions, retries: [0, 0] });
         if run.mode != PARALLEL {
@@ -471,12 +416,12 @@ impl Model {
     }
 
     fn supersede(&mut self) -> bool {
-        let mut stages = 0..self.plans.iter().map(Vec::len).max().unwrap_or(0);
+        let stages: BTreeSet<usize> = self.plans.iter().flatten().map(|stage| stage.name).collect();
         let yields = |n: &usize| {
             let run = &self.runs[*n];
             run.mode == SUPERSEDED && run.rollback.is_none() && run.status == "InProgress"
         };
-        let older = stages.find_map(|stage| {
+        let older = stages.into_iter().find_map(|stage| {
             let line = self.line(stage);
             let (newest, before) = line.split_last()?;
             before.iter().copied().find(yields).map(|n| (n, *newest))

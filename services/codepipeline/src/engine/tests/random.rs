@@ -2,7 +2,7 @@
 use super::model;
 use super::*;
 
-pub(super) const STAGES: [&str; 4] = ["s0", "s1", "s2", "s3"];
+pub(super) const STAGES: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
 pub(super) const ACTIONS: [&str; 7] = ["a0", "a1", "a2", "a3", "a4", "a5", "a6"];
 pub(super) const RULES: [&str; 2] = ["r0", "r1"];
 pub(super) const MOMENTS: [Moment; 3] = [Moment::BeforeEntry, Moment::OnSuccess, Moment::OnFailure];
@@ -29,15 +29,40 @@ impl Dice {
     }
 }
 
-pub(super) fn stages(dice: &mut Dice, mode: u8) -> Vec<model::Stage> {
-    let count = 2 + dice.roll(3);
-    (0..count).map(|index| stage(dice, index > 0 && mode != model::PARALLEL)).collect()
+/// The stages of a pipeline that had these before.
+pub(super) fn stages(dice: &mut Dice, mode: u8, before: &[model::Stage]) -> Vec<model::Stage> {
+    let names = names(dice, before.iter().map(|stage| stage.name).collect());
+    let stages = names.into_iter().enumerate();
+    stages.map(|(index, name)| stage(dice, name, index > 0 && mode != model::PARALLEL)).collect()
 }
 
-fn stage(dice: &mut Dice, rolls: bool) -> model::Stage {
+/// Their names: what there was, of which some may go, come between, change places or be called otherwise.
+fn names(dice: &mut Dice, mut names: Vec<usize>) -> Vec<usize> {
+    let count = 2 + dice.roll(3);
+    let fresh = |names: &[usize]| (0..STAGES.len()).find(|name| !names.contains(name)).unwrap_or_default();
+    while names.len() > count {
+        let gone = if dice.chance(50) { names.len() - 1 } else { dice.roll(names.len()) };
+        names.remove(gone);
+    }
+    while names.len() < count {
+        let place = if dice.chance(50) { names.len() } else { dice.roll(names.len() + 1) };
+        names.insert(place, fresh(&names));
+    }
+    if dice.chance(25) {
+        let (one, other) = (dice.roll(count), dice.roll(count));
+        names.swap(one, other);
+    }
+    if dice.chance(25) {
+        let renamed = dice.roll(count);
+        names[renamed] = fresh(&names);
+    }
+    names
+}
+
+fn stage(dice: &mut Dice, name: usize, rolls: bool) -> model::Stage {
     let count = if dice.chance(3) { ACTIONS.len() } else { 1 + dice.roll(3) };
     let actions = (0..count).map(|_| (1 + dice.roll(2) as i32, dice.chance(20))).collect();
-    let mut stage = model::Stage { actions, ..model::Stage::default() };
+    let mut stage = model::Stage { name, actions, ..model::Stage::default() };
     let rules = |dice: &mut Dice| 1 + dice.roll(2);
     if dice.chance(20) {
         let result = if dice.chance(40) { "SKIP" } else { "FAIL" };
@@ -59,7 +84,7 @@ fn stage(dice: &mut Dice, rolls: bool) -> model::Stage {
 /// A plan of the model, for the engine.
 pub(super) fn plan(stages: &[model::Stage]) -> Plan {
     let timeout = model::TIMEOUT;
-    let stage = |(index, stage): (usize, &model::Stage)| {
+    let stage = |stage: &model::Stage| {
         let action = |(index, (order, person)): (usize, &(i32, bool))| PlanAction {
             name: ACTIONS[index].into(),
             order: *order,
@@ -77,14 +102,14 @@ pub(super) fn plan(stages: &[model::Stage]) -> Plan {
             Some((MOMENTS[which], PlanCondition { result, rules }))
         };
         PlanStage {
-            name: STAGES[index].into(),
+            name: STAGES[stage.name].into(),
             actions: stage.actions.iter().enumerate().map(action).collect(),
             auto_retry: stage.retry.map(mode_of),
             auto_rollback: stage.rollback,
             conditions: (0..3).filter_map(condition).collect(),
         }
     };
-    Plan { stages: stages.iter().enumerate().map(stage).collect() }
+    Plan { stages: stages.iter().map(stage).collect() }
 }
 
 pub(super) fn mode_of(all: bool) -> RetryMode {

@@ -65,8 +65,12 @@ fn a_condition_is_overridden_while_it_runs_and_after_it_failed() {
     b.ok("B");
     b.rule("s", Err(UNMET));
     check(&b, "x1 Failed in S1 B:Succeeded beforeEntry=Overridden onSuccess=Failed");
+    let unmet = b.state.executions[0].visits[1].conditions[&Moment::OnSuccess].rules["s"].id.clone();
     b.put(pass(&b, Moment::OnSuccess).unwrap());
     check(&b, "x1 InProgress in S2 C:InProgress");
+    // The rule counts no more, and still says why it was not met.
+    let rule = b.state.executions[0].visits[1].conditions[&Moment::OnSuccess].rules["s"].clone();
+    assert_eq!((rule.id, rule.status, rule.failure.is_some()), (unmet, ActionStatus::Abandoned, true));
 }
 
 #[test]

@@ -150,7 +150,8 @@ impl Rig {
         // The younger are the more interesting.
         let recent = executions.len().saturating_sub(4);
         let chosen = dice.pick(&executions[recent..]);
-        let stage = dice.roll(self.model.plan().len());
+        let index = dice.roll(self.model.plan().len());
+        let stage = self.model.plan()[index].name;
         let name = STAGES[stage];
         let last = chosen.as_ref().and_then(|(number, _)| self.rows[number].visits.last());
         let there = last.map(|visit| visit.stage.clone());
@@ -185,17 +186,17 @@ impl Rig {
             }
             (14, _) => {
                 self.model.closed.insert(stage);
-                let (from, side) = self.way_in(dice, stage);
+                let (from, side) = self.way_in(dice, index);
                 let kind = transitions::close(&self.state, from, side, "no".into(), "me".into());
                 self.ask(kind, true);
             }
             (15, _) => {
-                let (from, side) = self.way_in(dice, stage);
+                let (from, side) = self.way_in(dice, index);
                 self.open(stage, from, side);
             }
             (16, _) if dice.chance(50) => {
                 let mode = dice.roll(3) as u8;
-                self.define(mode, stages(dice, mode));
+                self.define(mode, stages(dice, mode, self.model.plan()));
             }
             (17, _) => self.wait(dice),
             (18, _) => self.late(dice),
@@ -221,7 +222,7 @@ impl Rig {
         }
         if dice.chance(75) {
             let mode = dice.roll(3) as u8;
-            self.define(mode, stages(dice, mode));
+            self.define(mode, stages(dice, mode, self.model.plan()));
             self.model.settle();
             self.start();
             self.model.settle();
@@ -235,13 +236,10 @@ impl Rig {
         self.put(kind);
     }
 
-    /// The way into a stage, by either of its names.
-    fn way_in(&self, dice: &mut Dice, stage: usize) -> (&'static str, &'static str) {
-        if stage > 0 && dice.chance(50) {
-            (STAGES[stage - 1], "Outbound")
-        } else {
-            (STAGES[stage], "Inbound")
-        }
+    /// The way into a stage of the plan, by either of its names.
+    fn way_in(&self, dice: &mut Dice, index: usize) -> (&'static str, &'static str) {
+        let name = |index: usize| STAGES[self.model.plan()[index].name];
+        if index > 0 && dice.chance(50) { (name(index - 1), "Outbound") } else { (name(index), "Inbound") }
     }
 
     fn open(&mut self, stage: usize, from: &str, side: &str) {
@@ -320,9 +318,9 @@ impl Rig {
 
     /// Opens everything and lets everything succeed, until nothing moves.
     fn drain(&mut self, dice: &mut Dice) {
-        let stages = self.model.plan().len();
-        for (stage, name) in STAGES.iter().enumerate().take(stages) {
-            self.open(stage, name, "Inbound");
+        let stages: Vec<usize> = self.model.plan().iter().map(|stage| stage.name).collect();
+        for stage in stages {
+            self.open(stage, STAGES[stage], "Inbound");
             self.model.settle();
         }
         while self.work(dice, 100) {
@@ -353,7 +351,7 @@ fn run(number: u64, show: bool, next: &AtomicU64) -> (Seen, BTreeSet<&'static st
     let (looks, fate) = (number.is_multiple_of(LOOKED_AT), Dice(number));
     let mortal = number % MORTAL == 2;
     let mut rig = Rig { show, looks, fate, mortal, ..Rig::default() };
-    rig.define(mode, stages(&mut dice, mode));
+    rig.define(mode, stages(&mut dice, mode, &[]));
     rig.model.settle();
     if number % CROWDED == 1 {
         rig.crowd(&mut dice);

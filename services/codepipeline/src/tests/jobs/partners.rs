@@ -48,12 +48,17 @@ async fn a_custom_source_starts_an_execution_once_for_a_revision() {
     let b = Bench::new().await;
     let source_type = json!({
         "category": "Source", "provider": "Svn", "version": "1",
+        "settings": {"revisionUrlTemplate": "https://svn/{Config:Path}"},
+        "configurationProperties": [{"name": "Path", "required": true, "key": true, "secret": false}],
         "inputArtifactDetails": {"minimumCount": 0, "maximumCount": 0},
         "outputArtifactDetails": {"minimumCount": 1, "maximumCount": 1},
     });
     b.ok("CreateCustomActionType", source_type).await;
     let id = type_id("Custom", "Source", "Svn");
-    let svn = json!({"name": "Svn", "actionTypeId": id, "outputArtifacts": [{"name": "SourceOutput"}]});
+    let svn = json!({
+        "name": "Svn", "actionTypeId": id, "outputArtifacts": [{"name": "SourceOutput"}],
+        "configuration": {"Path": "trunk"},
+    });
     b.ok("CreatePipeline", json!({"pipeline": pipeline(&[vec![svn], vec![approval_of_nothing()]])})).await;
     let first = b.until("PollForJobs", json!({"actionTypeId": id}), |jobs| jobs["jobs"][0].is_object()).await;
     let ack = json!({"jobId": first["jobs"][0]["id"], "nonce": first["jobs"][0]["nonce"]});
@@ -78,7 +83,7 @@ async fn a_custom_source_starts_an_execution_once_for_a_revision() {
     b.ok("AcknowledgeJob", json!({"jobId": job["id"], "nonce": job["nonce"]})).await;
     let done = json!({
         "jobId": job["id"],
-        "currentRevision": {"revision": "r1", "changeIdentifier": "r1", "revisionSummary": "a change"},
+        "currentRevision": {"revision": "r1", "changeIdentifier": "change 1", "revisionSummary": "a change"},
     });
     b.ok("PutJobSuccessResult", done).await;
     let running = b.newest("InProgress").await;
@@ -87,6 +92,16 @@ async fn a_custom_source_starts_an_execution_once_for_a_revision() {
     let list = b.ok("ListPipelineExecutions", json!({"pipelineName": "p"})).await;
     let revision = &list["pipelineExecutionSummaries"][0]["sourceRevisions"][0];
     assert_eq!((&revision["revisionId"], &revision["revisionSummary"]), (&json!("r1"), &json!("a change")));
+    // What the worker calls the change, and where its type says that it can be looked at.
+    let state =
+        b.ok("GetPipelineState", json!({"name": "p"})).await["stageStates"][0]["actionStates"][0].clone();
+    let current = &state["currentRevision"];
+    assert_eq!((&current["revisionId"], &current["revisionChangeId"]), (&json!("r1"), &json!("change 1")));
+    assert_eq!(state["revisionUrl"], "https://svn/trunk");
+    let id = json!({"pipelineName": "p", "pipelineExecutionId": running["pipelineExecutionId"]});
+    let made = b.ok("GetPipelineExecution", id).await["pipelineExecution"]["artifactRevisions"][0].clone();
+    let made = (&made["revisionId"], &made["revisionChangeIdentifier"], &made["revisionUrl"]);
+    assert_eq!(made, (&json!("r1"), &json!("change 1"), &json!("https://svn/trunk")));
 }
 
 fn approval_of_nothing() -> Value {
