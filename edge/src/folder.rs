@@ -127,9 +127,13 @@ fn key(folder: &Path) -> io::Result<RandomizedNonceKey> {
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no randomness for a key"))?;
-            let mut file = private().create_new(true).open(&path)?;
+            // Whole or not at all: half a key would keep every later edge from starting.
+            let new = folder.join("key.new");
+            let mut file = private().create(true).truncate(true).open(&new)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
+            std::fs::rename(new, path)?;
+            File::open(folder)?.sync_all()?;
         }
         Err(e) => return Err(e),
     }

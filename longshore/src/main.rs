@@ -13,6 +13,7 @@ mod up;
 mod watch;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use cli::{Cli, Command};
 use exit::Exit;
@@ -26,16 +27,32 @@ fn main() -> std::process::ExitCode {
 
 fn run(command: Command) -> Result<std::process::ExitCode, Exit> {
     match command {
-        Command::Up(options) => runtime()?.block_on(up::run(*options)),
+        Command::Up(options) => {
+            more_descriptors();
+            runtime()?.block_on(up::run(*options))
+        }
         Command::Check(options) => runtime()?.block_on(check::run(&options)),
         Command::Down(options) => runtime()?.block_on(down::run(&options)),
-        Command::Edge(options) => edge(&options),
+        Command::Edge(options) => {
+            more_descriptors();
+            edge(&options)
+        }
         Command::Agent(options) => Ok(codebuild::agent::run(&options.args)),
         Command::Env(options) => env::print(&options),
         Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
         Command::Connect(options) => runtime()?.block_on(connect::run(&options)),
         Command::Watch(options) => runtime()?.block_on(watch::run(&options)),
         Command::Pause => Ok(pause::run()),
+    }
+}
+
+/// Descriptors that a server asks for, where it may have as many.
+const DESCRIPTORS: u64 = 65_536;
+
+/// A connection takes a descriptor, and a load balancer's takes two: a shell's usual 1,024 would be five hundred clients.
+fn more_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        drop(setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard));
     }
 }
 

@@ -265,6 +265,9 @@ fn tasks(config: &Config, registry: &HostRegistry, trust: Trust, doors: Doors) -
     let bridge = NetworkSpec { name: BUILDS.0.into(), wanted: Cidr::of(BUILDS.1, 16) };
     let mut tasks = ecs::Options::new(registry.clone(), bridge, doors);
     tasks.trust = Some(trust);
+    if !registry.is_local() {
+        tasks.ports = Ipv4Addr::UNSPECIFIED;
+    }
     tasks.registry.pull = match config.image_pull_behavior.as_deref() {
         None | Some("default") => PullPolicy::Default,
         Some("always") => PullPolicy::Always,

@@ -25,7 +25,7 @@ impl Inner {
     }
 
     pub(crate) async fn pull(&self, source: &ImageSource) -> Result<Image> {
-        let copy = self.image(&source.reference).await?;
+        let copy = self.image(&source.reference).await?.filter(|copy| !is_id(&source.reference, copy));
         let once = |pulled: &std::collections::BTreeSet<String>| pulled.contains(&source.reference);
         let ask = match source.pull {
             PullPolicy::Default | PullPolicy::Always => true,
@@ -115,6 +115,14 @@ impl Inner {
         let tar = futures::stream::iter([Ok(empty)]).boxed();
         self.import(PAUSE_IMAGE, ImageConfig::default(), tar).await.map(|_| ())
     }
+}
+
+/// Whether it was found by its id, or the beginning of that: whoever names an image so would have what a registry's
+/// policy denies.
+fn is_id(reference: &str, copy: &Image) -> bool {
+    let bare = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    let asked = bare(reference);
+    !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_hexdigit()) && bare(&copy.id).starts_with(&asked)
 }
 
 /// The engine's copy stands in for any failure, as with the ECS agent; but where credentials were given, a refusal or
@@ -216,6 +224,17 @@ mod tests {
         check("127.0.0.1:4566/app", "127.0.0.1:4566/app", "latest");
         check("127.0.0.1:4566/a/b:v1", "127.0.0.1:4566/a/b", "v1");
         check("h:1/a:v1@sha256:00", "h:1/a", "sha256:00");
+    }
+
+    #[test]
+    fn an_id_is_no_name() {
+        let image = Image { id: "sha256:cafe0123".into(), ..Image::default() };
+        for id in ["cafe0123", "CAFE", "sha256:cafe", "c"] {
+            assert!(is_id(id, &image), "{id}");
+        }
+        for name in ["cafe:1", "cafe/app", "beef", "cafe0123f", "sha256:"] {
+            assert!(!is_id(name, &image), "{name}");
+        }
     }
 
     #[test]

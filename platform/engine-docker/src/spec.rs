@@ -120,9 +120,10 @@ pub(crate) fn container(
     image: &Image,
     cpus: u32,
 ) -> Result<ContainerCreateBody> {
-    let mut labels = names.labels(&spec.id);
+    // Ours last: whose a container is, no definition says.
+    let mut labels: HashMap<String, String> = container.labels.clone().into_iter().collect();
+    labels.extend(names.labels(&spec.id));
     let place = spec.containers.iter().position(|other| other.name == container.name).unwrap_or(0);
-    labels.extend(container.labels.clone());
     labels.insert(CONTAINER.into(), container.name.clone());
     labels.insert(PLACE.into(), place.to_string());
     labels.insert(IMAGE.into(), container.image.reference.clone());
@@ -296,5 +297,26 @@ mod tests {
         );
         check(limits(Some(512), None), limits(Some(4096), Some(1 << 30)), (Some(500_000_000), Some(1 << 30)));
         check(limits(None, None), limits(Some(16384), None), (Some(2_000_000_000), None));
+    }
+
+    #[test]
+    fn whose_a_container_is_no_definition_says() {
+        let mut own = Container::new("web", engine::ImageSource::new("i"));
+        own.labels =
+            [(TASK, "another"), (CONTAINER, "x"), ("team", "web")].map(|(k, v)| (k.into(), v.into())).into();
+        let id: engine::TaskId = "mine".parse().unwrap();
+        let spec = TaskSpec {
+            id: id.clone(),
+            labels: Default::default(),
+            network: None,
+            rules: Default::default(),
+            containers: vec![own.clone()],
+            limits: Limits::default(),
+        };
+        let (options, names) = (Options::new("owner", "/state", "/longshore"), Names::new("owner"));
+        let made = container(&options, &names, &spec, &own, "pause", &Image::default(), 2).unwrap();
+        let labels = made.labels.unwrap();
+        let of = |name: &str| labels.get(name).map(String::as_str);
+        assert_eq!((of(TASK), of(CONTAINER), of("team")), (Some("mine"), Some("web"), Some("web")));
     }
 }

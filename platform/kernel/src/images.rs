@@ -16,6 +16,11 @@ impl HostRegistry {
         Self { listen, interfaces }
     }
 
+    /// Whether the host alone reaches it.
+    pub fn is_local(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
     /// What the host's engine pulls for an image of ours, by whichever of its names; none for other registries' images.
     pub fn resolve(&self, image: &str, account: &str, region: &str) -> Option<String> {
         let (host, rest) = image.split_once('/')?;

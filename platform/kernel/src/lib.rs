@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod ids;
 pub mod images;
 pub mod json;
+pub mod metered;
 pub mod ops;
 pub mod schema;
 pub mod shape;

@@ -123,12 +123,26 @@ impl Outside {
 async fn connect(target: &Target) -> Result<TcpStream, Error> {
     let mut last = None;
     for address in addresses(&target.host).await? {
+        if link_local(address) {
+            last = Some(std::io::Error::other("a link-local address is the machine's own business"));
+            continue;
+        }
         match TcpStream::connect(SocketAddr::new(address, target.port)).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }
     }
     Err(last.map_or_else(|| target.failed(&"the name has no address"), |error| target.failed(&error)))
+}
+
+/// Where clouds serve a machine its own credentials. Who gives us a URL is not who may have them.
+fn link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => four.is_link_local(),
+        IpAddr::V6(six) => {
+            six.is_unicast_link_local() || six.to_ipv4_mapped().is_some_and(|four| four.is_link_local())
+        }
+    }
 }
 
 async fn addresses(host: &str) -> Result<Vec<IpAddr>, Error> {
@@ -222,6 +236,10 @@ mod tests {
         for url in ["ftp://host/", "/path"] {
             let said = said(Outside::new(b"").send(get(url), within).await);
             assert!(said.contains("is not an http or https URL"), "{said}");
+        }
+        for url in ["http://169.254.169.254/token", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/"] {
+            let said = said(Outside::new(b"").send(get(url), within).await);
+            assert!(said.contains("link-local"), "{said}");
         }
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", silent.local_addr().unwrap());

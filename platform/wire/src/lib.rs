@@ -1,5 +1,6 @@
 //! HTTP, AWS's protocols and SigV4: requests become operations, or go to a face.
 pub mod auth;
+mod idle;
 pub mod limits;
 pub mod protocol;
 pub mod route;

@@ -9,6 +9,8 @@ pub const OPERATION_TIME: Duration = Duration::from_secs(300);
 pub const HEADERS: usize = 64 << 10;
 /// A client that has not sent its headers by then is cut off.
 pub const HEADER_TIME: Duration = Duration::from_secs(30);
+/// A client that sends nothing of a body for this long, while it is waited for, is cut off.
+pub const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// Connections of one listener at once; further ones wait to be accepted.
 pub const CONNECTIONS: usize = 1024;
 /// A TLS handshake that takes longer is cut off.

@@ -92,14 +92,16 @@ impl Api {
     ) -> Result<Response<Body>, (Speech, Fault)> {
         let speech = asked.speech();
         let sent = collect(body).await.map_err(|fault| (speech, fault))?;
-        // What is signed is what was sent; what is decoded may have been packed.
-        let body = unpacked(&head, &sent).map_err(|fault| (speech, fault))?;
-        // A form names its service in the body, and so the words of the refusal: decode before judging the signature.
-        let speech = if matches!(asked, Route::Form) { speaker(&head, &body) } else { speech };
-        let asked = self.decode(asked, &head, &body);
-        let speech = asked.as_ref().map_or(speech, Asked::speech);
+        // A form names its service in the body, and so the words of a refusal. All else is unpacked and decoded once it
+        // is known who sent it: little that is sent may be much that is held.
+        let speech = match asked {
+            Route::Form => speaker(&head, &unpacked(&head, &sent).map_err(|fault| (speech, fault))?),
+            _ => speech,
+        };
         let signed = self.auth.whole(&head, &sent, speech).await.map_err(|fault| (speech, fault))?;
-        let asked = asked.map_err(|fault| (speech, fault))?;
+        let body = unpacked(&head, &sent).map_err(|fault| (speech, fault))?;
+        let asked = self.decode(asked, &head, &body).map_err(|fault| (speech, fault))?;
+        let speech = asked.speech();
         let cx = self.enter(&door, &head, signed);
         self.call(&cx, asked).await.map_err(|fault| (speech, fault))
     }

@@ -17,7 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::limits::{CONNECTIONS, HANDSHAKE_TIME, HEADER_TIME, HEADERS};
+use crate::idle::Idle;
+use crate::limits::{BODY_SILENCE, CONNECTIONS, HANDSHAKE_TIME, HEADER_TIME, HEADERS};
 use crate::serve::Api;
 
 /// What listeners share.
@@ -136,7 +137,7 @@ impl Server {
             request_id: ids::uuid(&*self.entropy),
             ops: self.api.ops.clone(),
         };
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let request = request.map(|body| Idle::new(body, BODY_SILENCE).boxed_unsync());
         self.api.serve(door, request).await
     }
 }

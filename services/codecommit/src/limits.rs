@@ -37,6 +37,8 @@ pub const IDLE: Duration = Duration::from_secs(300);
 pub const COMMAND: Duration = Duration::from_secs(120);
 /// A command of a clone for a build takes no longer: it may copy all of a repository.
 pub const CLONE: Duration = Duration::from_secs(1800);
+/// A lock of a ref that is older belongs to a git that is no more: none holds one for minutes.
+pub const LOCKED: Duration = Duration::from_secs(3600);
 /// Clones for builds at once; further ones wait for a place.
 pub const CLONING: usize = 8;
 /// Bytes of the head of a CGI answer.

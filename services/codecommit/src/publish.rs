@@ -11,6 +11,7 @@ use work::{Next, Worker};
 
 use crate::CodeCommit;
 use crate::error::Result;
+use crate::limits;
 use crate::records::{Repository, Told};
 
 impl CodeCommit {
@@ -113,6 +114,9 @@ impl CodeCommit {
         let folders = self.git.ids().await?;
         let rows = self.store.all::<Repository>(Key::all()).await?;
         for row in &rows {
+            if let Err(error) = self.git.repo(&row.value.id).unlock(limits::LOCKED).await {
+                tracing::error!(repository = row.value.name, %error, "its locks cannot be looked at");
+            }
             if let Err(error) = self.publish(&row.key, None).await {
                 tracing::error!(repository = row.value.name, %error, "its refs cannot be told");
             }

@@ -58,7 +58,7 @@ impl Retention {
     }
 
     async fn pass(&self) -> Result<Next, Error> {
-        let (mut after, mut more): (Option<Key>, bool) = (None, false);
+        let (mut after, mut more, mut failed) = (None::<Key>, false, None);
         loop {
             let page = self.desk.store.list::<Pipeline>(Key::all(), after.as_ref(), limits::RETIRED).await?;
             for row in &page {
@@ -72,13 +72,17 @@ impl Retention {
                     Ok(left) => more |= left,
                     // It was changed or deleted meanwhile: the next pass looks again.
                     Err(Error::Store(error)) if error.is_conflict() => {}
-                    Err(error) => return Err(error),
+                    // One pipeline's bucket may forbid it; the others' past goes all the same.
+                    Err(error) => failed = Some(error),
                 }
             }
             let Some(last) = page.last().filter(|_| page.len() == limits::RETIRED) else { break };
             after = Some(last.key.clone());
         }
-        Ok(if more { Next::Again } else { Next::Idle })
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(if more { Next::Again } else { Next::Idle }),
+        }
     }
 
     /// One page of each kind; whether there is more.

@@ -1,5 +1,6 @@
 //! A task as the engine takes it. Pure.
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use api::ecs::{ContainerDefinition, ContainerOverride};
@@ -28,6 +29,8 @@ pub struct Surroundings<'a> {
     pub credentials: Option<String>,
     /// What containers are to trust.
     pub trust: Option<&'a Trust>,
+    /// The host's address for ports in bridge mode.
+    pub ports: Ipv4Addr,
 }
 
 /// The specification.
@@ -36,7 +39,7 @@ pub fn spec(
     definition: &Definition,
     around: Surroundings<'_>,
 ) -> Result<TaskSpec, engine::Error> {
-    let Surroundings { scope, place, rules, images, credentials, trust } = around;
+    let Surroundings { scope, place, rules, images, credentials, trust, ports } = around;
     let labels = [
         ("kind", "ecs".to_owned()),
         ("account", scope.account.clone()),
@@ -48,7 +51,7 @@ pub fn spec(
         network: place.network.clone(),
         address: Some(place.address),
         publish: if published {
-            definition.containers().iter().flat_map(publish).collect()
+            definition.containers().iter().flat_map(|c| publish(c, ports)).collect()
         } else {
             Vec::new()
         },
@@ -90,7 +93,7 @@ fn volumes(definition: &Definition) -> BTreeMap<&str, Option<&str>> {
         .collect()
 }
 
-fn publish(c: &ContainerDefinition) -> Vec<Publish> {
+fn publish(c: &ContainerDefinition, at: Ipv4Addr) -> Vec<Publish> {
     let mappings = c.port_mappings.iter().flatten();
     let port = |port: Option<i32>| port.and_then(|port| u16::try_from(port).ok());
     mappings
@@ -98,7 +101,7 @@ fn publish(c: &ContainerDefinition) -> Vec<Publish> {
             Some(Publish {
                 port: port(mapping.container_port)?,
                 udp: mapping.protocol.as_deref() == Some("udp"),
-                host_address: None,
+                host_address: Some(at.into()),
                 host_port: port(mapping.host_port).filter(|port| *port != 0),
             })
         })

@@ -28,6 +28,7 @@ mod tests;
 mod validate;
 mod view;
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,13 +62,22 @@ pub struct Options {
     pub bridge: NetworkSpec,
     /// How tasks reach load balancers.
     pub doors: Doors,
+    /// The host's address at which tasks in bridge mode publish their ports: all of its addresses by 0.0.0.0.
+    pub ports: Ipv4Addr,
 }
 
 impl Options {
-    /// AWS's ways, with this registry, this network for bridge mode and these load balancers.
+    /// AWS's ways, with ports for this host alone, with this registry, this network for bridge mode and these load balancers.
     pub fn new(host: HostRegistry, bridge: NetworkSpec, doors: Doors) -> Self {
         let registry = Registry { host, pull: engine::PullPolicy::Default };
-        Self { registry, trust: None, settle: Duration::from_secs(40), bridge, doors }
+        Self {
+            registry,
+            trust: None,
+            settle: Duration::from_secs(40),
+            bridge,
+            doors,
+            ports: Ipv4Addr::LOCALHOST,
+        }
     }
 }
 

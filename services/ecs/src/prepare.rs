@@ -111,6 +111,7 @@ impl Actor {
             images,
             credentials,
             trust: self.ecs.options.trust.as_ref(),
+            ports: self.ecs.options.ports,
         };
         launch::spec(task, &definition, around).map_err(|e| Refusal::Later(e.into()))
     }

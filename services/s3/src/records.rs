@@ -138,7 +138,37 @@ impl Bucket {
     }
 }
 
-/// Whether a policy lets everyone in: an unconditional allow for `*`.
+/// Keys by which a condition leaves strangers out, as S3 documents for Block Public Access; in lower case.
+const RESTRICTING: [&str; 8] = [
+    "aws:principalorgid",
+    "aws:sourceip",
+    "aws:sourcearn",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:sourceowner",
+    "aws:sourceaccount",
+    "aws:userid",
+];
+
+/// Whether a condition leaves strangers out: one of the keys is to be a fixed value.
+fn restricts(condition: &Value) -> bool {
+    let positive = |operator: &str| {
+        ["stringequals", "stringlike", "arnequals", "arnlike", "ipaddress"]
+            .contains(&operator.to_ascii_lowercase().as_str())
+    };
+    let fixed = |value: &Value| {
+        value.as_str().is_some_and(|text| !text.contains(['*', '?']) && !text.ends_with("/0"))
+    };
+    let all_fixed = |values: &Value| match values {
+        Value::Array(values) => !values.is_empty() && values.iter().all(fixed),
+        one => fixed(one),
+    };
+    let tests = condition.as_object().into_iter().flatten().filter(|(operator, _)| positive(operator));
+    let mut keys = tests.flat_map(|(_, keys)| keys.as_object().into_iter().flatten());
+    keys.any(|(key, values)| RESTRICTING.contains(&key.to_ascii_lowercase().as_str()) && all_fixed(values))
+}
+
+/// Whether a policy lets everyone in: an allow for `*`, or for all but some, with no condition that leaves strangers out.
 pub fn is_public(policy: &str) -> bool {
     let Ok(policy) = serde_json::from_str::<Value>(policy) else { return false };
     let everyone = |principal: &Value| {
@@ -148,8 +178,8 @@ pub fn is_public(policy: &str) -> bool {
     };
     let public = |statement: &Value| {
         statement["Effect"] == "Allow"
-            && everyone(&statement["Principal"])
-            && statement.get("Condition").is_none()
+            && (everyone(&statement["Principal"]) || statement.get("NotPrincipal").is_some())
+            && !restricts(&statement["Condition"])
     };
     match &policy["Statement"] {
         Value::Array(statements) => statements.iter().any(public),

@@ -304,6 +304,36 @@ async fn parts_become_an_object() {
     assert!(head.1["x-amz-checksum-crc32"].to_str().unwrap().ends_with("-2"));
 }
 
+#[test]
+fn a_policy_is_public_unless_a_condition_leaves_strangers_out() {
+    let check = |rest: &str, public: bool| {
+        let policy = format!(r#"{{"Statement": {{"Effect": "Allow", "Action": "s3:GetObject", {rest}}}}}"#);
+        assert_eq!(crate::records::is_public(&policy), public, "{policy}");
+    };
+    check(r#""Principal": "*""#, true);
+    check(r#""Principal": {"AWS": ["*"]}"#, true);
+    check(r#""NotPrincipal": {"AWS": "000000000000"}"#, true);
+    check(r#""Principal": {"AWS": "000000000000"}"#, false);
+    for (condition, public) in [
+        (r#"{}"#, true),
+        (r#"{"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}"#, true),
+        (r#"{"StringLike": {"aws:UserAgent": "x"}}"#, true),
+        (r#"{"StringLike": {"aws:SourceArn": "arn:aws:sns:*"}}"#, true),
+        (r#"{"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "0.0.0.0/0"]}}"#, true),
+        (r#"{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}"#, false),
+        (r#"{"StringEquals": {"aws:SourceAccount": ["000000000000"]}}"#, false),
+    ] {
+        check(&format!(r#""Principal": "*", "Condition": {condition}"#), public);
+    }
+}
+
+#[tokio::test]
+async fn a_browsers_form_is_refused_before_it_is_read() {
+    let c = Client::new().await;
+    let form = "POST /none\ncontent-type: Multipart/Form-Data; boundary=x";
+    c.check(&[(form, "--x", 501, "<Code>NotImplemented</Code>")]).await;
+}
+
 #[tokio::test]
 async fn permissions_and_callers() {
     let c = Client::new().await;

@@ -8,6 +8,7 @@ use api::s3::PutObject;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use kernel::metered::{ZIP_DIRECTORY, metered};
 use kernel::{Cx, Stream};
 use store::{Batch, Row};
 use tokio::sync::mpsc;
@@ -143,7 +144,9 @@ async fn each(cx: &Cx, target: &Target, file: File, build: &Build) -> Result<(),
     let names = {
         let file = file.try_clone().map_err(|e| broken(&e))?;
         let read = move || -> io::Result<Vec<String>> {
+            let (file, allowance) = metered(file, ZIP_DIRECTORY);
             let mut zip = zip::ZipArchive::new(io::BufReader::new(file))?;
+            allowance.lift();
             (0..zip.len()).map(|i| Ok(zip.by_index(i)?.name()?.into_owned())).collect()
         };
         tokio::task::spawn_blocking(read).await.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?

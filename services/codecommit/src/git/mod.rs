@@ -1,4 +1,5 @@
 //! Git itself: bare repositories in a folder of ours, and the `git` program that reads and writes them.
+mod locks;
 mod objects;
 mod tree;
 mod write;

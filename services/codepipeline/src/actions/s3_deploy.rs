@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use api::s3::{GetObject, PutObject};
+use kernel::metered::Metered;
 use kernel::{Fault, Fut, Stream};
 use zip::ZipArchive;
 
@@ -147,7 +148,7 @@ async fn extract(job: &Job, prefix: &str) -> Result<usize, Failed> {
 }
 
 /// The files of an archive: all names are looked at before anything is written.
-fn names(archive: &ZipArchive<File>) -> Result<Vec<(usize, String)>, Failed> {
+fn names(archive: &ZipArchive<Metered<File>>) -> Result<Vec<(usize, String)>, Failed> {
     let mut names = Vec::new();
     for index in 0..archive.len() {
         let Some(name) = archive.name_for_index(index) else { continue };
@@ -161,7 +162,7 @@ fn names(archive: &ZipArchive<File>) -> Result<Vec<(usize, String)>, Failed> {
 }
 
 /// One file of an archive, in a file that goes when it is closed, with its size.
-fn entry(archive: &mut ZipArchive<File>, index: usize, allowed: u64) -> Result<(File, u64), Failed> {
+fn entry(archive: &mut ZipArchive<Metered<File>>, index: usize, allowed: u64) -> Result<(File, u64), Failed> {
     let broken =
         |error: std::io::Error| Failed::new("JobFailed", format!("The artifact cannot be read: {error}"));
     let entry = archive.by_index(index).map_err(|error| broken(error.into()))?;

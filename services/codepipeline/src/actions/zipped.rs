@@ -4,6 +4,7 @@ use std::io::{Cursor, Read, Write};
 
 use bytes::Bytes;
 use kernel::Fault;
+use kernel::metered::{Metered, ZIP_DIRECTORY, metered};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -22,7 +23,8 @@ pub fn of(name: &str, content: &[u8]) -> Result<Bytes, Failed> {
 }
 
 /// The zip that a file holds.
-pub fn open(file: File) -> Result<ZipArchive<File>, Failed> {
+pub fn open(file: File) -> Result<ZipArchive<Metered<File>>, Failed> {
+    let (file, allowance) = metered(file, ZIP_DIRECTORY);
     let archive = ZipArchive::new(file).map_err(|error| {
         Failed::new("JobFailed", format!("The input artifact is not a zip archive: {error}"))
     })?;
@@ -31,6 +33,7 @@ pub fn open(file: File) -> Result<ZipArchive<File>, Failed> {
         let message = format!("The input artifact holds {count} files, and {most} are allowed");
         return Err(Failed::new("JobFailed", message));
     }
+    allowance.lift();
     Ok(archive)
 }
 

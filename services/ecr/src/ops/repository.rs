@@ -149,10 +149,18 @@ impl Ecr {
         })
     }
 
-    fn tagged(arn: &str) -> Result<String> {
-        let wrong =
-            || Error::InvalidParameter("resourceArn", format!("'{arn}' is not the ARN of a repository"));
+    fn tagged(cx: &Cx, arn: &str) -> Result<String> {
+        let wrong = || {
+            Error::InvalidParameter(
+                "resourceArn",
+                format!("'{arn}' is not the ARN of a repository in this account and Region"),
+            )
+        };
         let read: Arn = arn.parse().map_err(|_| wrong())?;
+        // What the caller may do was asked for the ARN as it is.
+        if read.account != cx.account() || read.region != cx.region {
+            return Err(wrong());
+        }
         read.resource.strip_prefix("repository/").map(str::to_owned).ok_or_else(wrong)
     }
 }
@@ -273,7 +281,7 @@ impl Handle<e::TagResource> for Ecr {
         Ok(vec![Access::new("ecr:TagResource", input.resource_arn.clone())])
     }
     async fn handle(&self, cx: &Cx, input: e::TagResource) -> Std<e::TagResourceOutput, Fault> {
-        let name = Self::tagged(&input.resource_arn)?;
+        let name = Self::tagged(cx, &input.resource_arn)?;
         let mut tags = self.repository(cx, &name).await?.value.tags;
         tags.extend(input.tags.into_iter().map(|tag| (tag.key, tag.value)));
         let tags = checked(tags)?;
@@ -287,7 +295,7 @@ impl Handle<e::UntagResource> for Ecr {
         Ok(vec![Access::new("ecr:UntagResource", input.resource_arn.clone())])
     }
     async fn handle(&self, cx: &Cx, input: e::UntagResource) -> Std<e::UntagResourceOutput, Fault> {
-        let name = Self::tagged(&input.resource_arn)?;
+        let name = Self::tagged(cx, &input.resource_arn)?;
         self.change(cx, &name, |repository| repository.tags.retain(|key, _| !input.tag_keys.contains(key)))
             .await?;
         Ok(e::UntagResourceOutput {})
@@ -303,7 +311,7 @@ impl Handle<e::ListTagsForResource> for Ecr {
         cx: &Cx,
         input: e::ListTagsForResource,
     ) -> Std<e::ListTagsForResourceOutput, Fault> {
-        let row = self.repository(cx, &Self::tagged(&input.resource_arn)?).await?;
+        let row = self.repository(cx, &Self::tagged(cx, &input.resource_arn)?).await?;
         Ok(e::ListTagsForResourceOutput {
             tags: Some(row.value.tags.into_iter().map(|(key, value)| e::Tag { key, value }).collect()),
         })

@@ -16,7 +16,9 @@ impl Ecs {
         let parsed: Arn = arn.parse().map_err(|_| Error::Invalid(format!("Invalid {kind} ARN: '{arn}'.")))?;
         let parts: Vec<&str> = parsed.resource.split('/').collect();
         let [found, cluster, name, number] = parts[..] else { return Ok(None) };
-        if found != kind {
+        // Another account's or Region's: what the caller may do was asked for that one.
+        let elsewhere = parsed.account != scope.account || parsed.region != scope.region;
+        if found != kind || elsewhere {
             return Ok(None);
         }
         let Some(row) = self.store.get::<Service>(&scope.key().text(cluster).text(name)).await? else {

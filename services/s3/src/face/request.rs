@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body::Frame;
 use kernel::{Body, Cx, hosts};
@@ -40,6 +40,11 @@ impl Trailers {
 /// The request as s3s takes it.
 pub fn plain(request: Request<Body>, cx: Cx) -> Result<Request<s3s::Body>> {
     let (mut head, body) = request.into_parts();
+    // Its file would be held in memory, and its policy be what authorizes it.
+    let form = |kind: &HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"multipart/form-data");
+    if head.headers.get(CONTENT_TYPE).is_some_and(form) {
+        return Err(Error::NotImplemented("Uploads by a browser's form are not served: sign a PUT.".into()));
+    }
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let query = unsigned(head.uri.query().unwrap_or_default(), &mut head.headers)?;
     let path = match host.as_deref().and_then(hosts::bucket) {
