@@ -52,7 +52,7 @@ const DESCRIPTORS: u64 = 65_536;
 /// A connection takes a descriptor, and a load balancer's takes two: a shell's usual 1,024 would be five hundred clients.
 fn more_descriptors() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        drop(setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard));
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
     }
 }
 

@@ -280,6 +280,7 @@ fn depths(spec: &TaskSpec) -> Result<BTreeMap<&str, u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::TASK;
 
     #[test]
     fn nobody_gets_more_than_the_task_or_the_host_has() {
