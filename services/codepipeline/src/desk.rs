@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use api::codepipeline as cp;
-use kernel::{Clock, Entropy, Fault, Ops, Timestamp, ids};
+use kernel::{Clock, Entropy, Ops, Timestamp, ids};
 use store::{Batch, Claim, Key, Lease, Sealer, Store};
 use tokio::sync::Mutex as Turn;
 
@@ -141,34 +141,17 @@ impl Desk {
             }
             // Taken out meanwhile: a commit that is never heard of leaves nothing behind that may be stale.
             *loaded = None;
-            if let Some(after) = self.carry_out(place, batch, after).await? {
-                *loaded = Some(after);
-                return Ok(answer);
+            match self.store.commit(batch).await {
+                Ok(_) => {
+                    self.runs.reconcile(self, place, &after);
+                    *loaded = Some(after);
+                    return Ok(answer);
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(Error::ConcurrentModification)
-    }
-
-    /// Commits what was decided and starts what is outstanding; none if another writer was faster. In a task of its own:
-    /// of a caller that leaves, nothing may be committed and then rest.
-    async fn carry_out(
-        self: &Arc<Self>,
-        place: &Place,
-        batch: Batch,
-        after: Loaded,
-    ) -> Result<Option<Loaded>, Error> {
-        let (desk, place) = (self.clone(), place.clone());
-        let task = tokio::spawn(async move {
-            match desk.store.commit(batch).await {
-                Ok(_) => {
-                    desk.runs.reconcile(&desk, &place, &after);
-                    Ok(Some(after))
-                }
-                Err(error) if error.is_conflict() => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        });
-        task.await.unwrap_or_else(|died| Err(Fault::internal(died).into()))
     }
 
     /// Folds in what happened and what follows, and says it all in a batch.
