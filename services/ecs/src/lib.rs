@@ -21,6 +21,7 @@ mod prepare;
 mod reconcile;
 mod records;
 mod rules;
+mod start;
 mod steps;
 mod supervise;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::names::EC2_INSTANCE;
 use crate::prepare::Refusal;
 use crate::records::{Definition, LogMark, Status, Target, Task};
+use crate::start::Start;
 use crate::{follow, limits};
 
 impl Actor {
@@ -34,19 +35,18 @@ impl Actor {
     /// PENDING: images, then containers in their order.
     pub(crate) async fn pend(&mut self, task: Task) -> Result<Then> {
         if task.stop.is_some() {
-            self.start.take().iter().for_each(tokio::task::JoinHandle::abort);
+            self.start = None;
             return self.to(Status::Stopping).await;
         }
         let Some(start) = &self.start else { return self.begin_start(&task).await };
-        let finished = start.is_finished();
+        let ended = start.has_ended();
         self.observe().await?;
-        if !finished {
+        if !ended {
             return Ok(Then::Wait);
         }
-        let Some(start) = self.start.take() else { return Ok(Then::Again) };
-        let outcome = start.await.map_err(|panic| Error::Fault(Fault::internal(panic)))?;
-        match outcome {
-            Ok(_) => {
+        let Some(outcome) = self.start.take().and_then(Start::outcome) else { return Ok(Then::Again) };
+        match outcome? {
+            Ok(()) => {
                 let digests = self.digests(&task).await?;
                 let now = self.ecs.clock.now();
                 self.change(|task| {
