@@ -226,7 +226,7 @@ pub struct Task {
     pub place: Option<Place>,
     /// The target groups of its service's deployment.
     pub balanced: Vec<Balanced>,
-    /// Its targets, while it is registered.
+    /// Its targets: from before the first is registered until none is any more.
     pub targets: Vec<Target>,
     /// Its containers.
     pub containers: Vec<Container>,

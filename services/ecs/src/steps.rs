@@ -137,6 +137,8 @@ impl Actor {
         }
         let cx = self.ecs.own_cx(&self.scope)?;
         let targets = targets(&task);
+        // Before the first is registered: however far it comes, the task's end takes out what may be in a group.
+        self.change(|task| task.targets.clone_from(&targets)).await?;
         for target in &targets {
             let register = api::elb::RegisterTargets {
                 target_group_arn: target.group.clone(),
@@ -154,7 +156,6 @@ impl Actor {
         }
         let now = self.ecs.clock.now();
         self.change(|task| {
-            task.targets.clone_from(&targets);
             task.started = task.started.or(Some(now));
             task.status = Status::Running;
         })

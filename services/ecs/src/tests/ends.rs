@@ -1,0 +1,21 @@
+//! Tasks that end half-way to running: nothing of theirs may stay.
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_was_registered_in_part_is_taken_out_again() {
+    let bench = Bench::new().await;
+    bench.define("nginx").await;
+    let other = GROUP.replace("web", "other");
+    bench.around.fail(format!("register {other}"));
+    let mut input = service(1, true);
+    let second = json!({"targetGroupArn": other, "containerName": "web", "containerPort": 8080});
+    input["loadBalancers"].as_array_mut().unwrap().push(second);
+    bench.call("CreateService", input).await;
+    let address = bench.targets("initial", 1).await.remove(0);
+    let listed = bench.call("ListTasks", json!({"cluster": "c"})).await;
+    let arn = listed["taskArns"][0].as_str().unwrap();
+    bench.call("StopTask", json!({"cluster": "c", "task": arn})).await;
+    assert_eq!(bench.targets("draining", 1).await, [address.as_str()]);
+    bench.around.target(&address, None);
+    bench.task_is(arn, "STOPPED").await;
+}
