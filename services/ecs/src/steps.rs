@@ -255,16 +255,7 @@ impl Actor {
         let cx = self.ecs.own_cx(&self.scope)?;
         cx.authority().revoke(&task.id).await?;
         self.ecs.engine.remove(&self.engine_id).await?;
-        if let Some(interface) = task.place.as_ref().and_then(|place| place.interface.as_ref()) {
-            let delete = api::ec2::DeleteNetworkInterface {
-                network_interface_id: interface.id.clone(),
-                ..Default::default()
-            };
-            match cx.call(delete).await {
-                Err(fault) if !fault.code.ends_with("NotFound") => return Err(fault.into()),
-                _ => {}
-            }
-        }
+        self.release(&task, &cx).await?;
         let marks = |batch: Batch, c: &crate::records::Container| {
             batch.delete::<LogMark>(&follow::mark(&self.scope, &task.id, &c.name))
         };

@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface};
+use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces};
 use api::elb::{DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
 use api::logs::{CreateLogStream, PutLogEvents};
 use engine::{Error, NetworkSpec, PrepareInterface, ResolveInterface, TaskId};
@@ -54,6 +54,7 @@ impl Bench {
             ecs.register(ops);
             ops.internal::<CreateNetworkInterface, _>(&around);
             ops.internal::<DeleteNetworkInterface, _>(&around);
+            ops.internal::<DescribeNetworkInterfaces, _>(&around);
             ops.internal::<PrepareInterface, _>(&around);
             ops.internal::<ResolveInterface, _>(&around);
             ops.internal::<DescribeTargetGroups, _>(&around);

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface};
+use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces};
 use api::elb::{self, DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
 use api::logs::{self, CreateLogStream, PutLogEvents};
 use engine::{Engine, Network, NetworkSpec, PrepareInterface, Prepared, ResolveInterface, Rules};
@@ -17,7 +17,8 @@ pub const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:tar
 /// What ECS calls, as far as it needs it: interfaces get addresses in turn, targets are as healthy as the test says.
 pub struct Around {
     engine: Arc<FakeEngine>,
-    pub interfaces: Mutex<BTreeMap<String, Ipv4Addr>>,
+    /// By their ids: address and description.
+    pub interfaces: Mutex<BTreeMap<String, (Ipv4Addr, Option<String>)>>,
     targets: Mutex<BTreeMap<String, String>>,
     pub lines: Mutex<Vec<String>>,
     pub reports: watch::Sender<u32>,
@@ -36,7 +37,7 @@ impl Around {
         }
     }
 
-    /// From now on this fails: `prepare ID`, `resolve ID` or `register GROUP`.
+    /// From now on this fails: `prepare`, `resolve ID` or `register GROUP`.
     pub fn fail(&self, what: String) {
         self.failing.lock().unwrap().insert(what);
     }
@@ -61,7 +62,7 @@ impl Around {
     }
 
     async fn prepared(&self, id: &str) -> Result<Prepared, Fault> {
-        let address = self.interfaces.lock().unwrap().get(id).copied();
+        let address = self.interfaces.lock().unwrap().get(id).map(|(address, _)| *address);
         let address = address
             .ok_or_else(|| Fault::client("InvalidNetworkInterfaceID.NotFound", "no such interface"))?;
         let wanted = "10.0.0.0/16".parse().unwrap();
@@ -91,8 +92,8 @@ handles! {
         let id = format!("eni-{}", input.client_token.unwrap_or_default());
         let mut interfaces = this.interfaces.lock().unwrap();
         let mut addresses = (10..=254).map(|n| Ipv4Addr::new(10, 0, 0, n));
-        let next = addresses.find(|address| interfaces.values().all(|taken| taken != address)).unwrap();
-        interfaces.entry(id.clone()).or_insert(next);
+        let next = addresses.find(|address| interfaces.values().all(|(taken, _)| taken != address)).unwrap();
+        interfaces.entry(id.clone()).or_insert((next, input.description));
         let interface = ec2::NetworkInterface { network_interface_id: Some(id), ..Default::default() };
         Ok(ec2::CreateNetworkInterfaceOutput { network_interface: Some(interface), ..Default::default() })
     };
@@ -102,8 +103,19 @@ handles! {
             None => Err(Fault::client("InvalidNetworkInterfaceID.NotFound", "no such interface")),
         }
     };
+    DescribeNetworkInterfaces => ec2::DescribeNetworkInterfacesOutput, |this, input| {
+        let wanted = input.filters.unwrap_or_default().remove(0).values.unwrap_or_default().pop();
+        let made = this.interfaces.lock().unwrap();
+        let found = made.iter().filter(|(_, (_, description))| *description == wanted).map(|(id, _)| {
+            ec2::NetworkInterface { network_interface_id: Some(id.clone()), ..Default::default() }
+        });
+        Ok(ec2::DescribeNetworkInterfacesOutput {
+            network_interfaces: Some(found.collect()),
+            ..Default::default()
+        })
+    };
     PrepareInterface => Prepared, |this, input| {
-        this.works(&format!("prepare {}", input.network_interface_id))?;
+        this.works("prepare")?;
         this.prepared(&input.network_interface_id).await
     };
     ResolveInterface => Prepared, |this, input| {

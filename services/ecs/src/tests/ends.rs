@@ -19,3 +19,19 @@ async fn a_task_that_was_registered_in_part_is_taken_out_again() {
     bench.around.target(&address, None);
     bench.task_is(arn, "STOPPED").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interface_goes_with_a_task_that_never_had_its_place() {
+    let bench = Bench::new().await;
+    bench.define("nginx").await;
+    bench.around.fail("prepare".into());
+    let arn = bench.call("RunTask", run()).await["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let made = bench.until("an interface", async |bench: &Bench| {
+        let made = bench.around.interfaces.lock().unwrap().len();
+        if made == 1 { Ok(()) } else { Err(made.to_string()) }
+    });
+    made.await;
+    bench.call("StopTask", json!({"cluster": "c", "task": arn})).await;
+    bench.task_is(&arn, "STOPPED").await;
+    assert!(bench.around.interfaces.lock().unwrap().is_empty());
+}
