@@ -30,6 +30,7 @@ struct State {
     unreachable: bool,
     tasks: BTreeMap<TaskId, Running>,
     refused: BTreeMap<String, Error>,
+    stuck: BTreeSet<TaskId>,
     images: BTreeMap<String, Image>,
     execs: Vec<(TaskId, String, Exec)>,
     log: Vec<String>,
@@ -85,6 +86,11 @@ impl FakeEngine {
         let mut state = self.state();
         state.refused.remove(reference);
         state.refused.extend(reason.map(|reason| (reference.to_owned(), reason)));
+    }
+
+    /// From now on this task cannot be removed.
+    pub fn refuse_removal(&self, id: &TaskId) {
+        self.state().stuck.insert(id.clone());
     }
 
     /// Ends a container.
@@ -368,6 +374,9 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, id: &TaskId) -> Result<()> {
         let mut state = self.reached()?;
+        if state.stuck.contains(id) {
+            return Err(Error::Engine("a test says that it cannot be removed".into()));
+        }
         if state.tasks.remove(id).is_some() {
             state.log.push(format!("remove {id}"));
             drop(state);

@@ -16,6 +16,7 @@ mod limits;
 mod metadata;
 mod names;
 mod ops;
+mod orphans;
 mod plan;
 mod prepare;
 mod reconcile;
@@ -178,6 +179,7 @@ impl Ecs {
         });
         vec![
             Arc::new(supervise::Supervisor::new(self.clone())),
+            Arc::new(orphans::Sweeper::new(self.clone())),
             Arc::new(reconcile::Reconciler(self.clone())),
             Arc::new(rules::Applier::new(self.clone())),
         ]

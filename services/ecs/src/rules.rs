@@ -75,10 +75,12 @@ impl Worker for Applier {
             applied.retain(|id, _| live.iter().any(|row| row.value.id == *id));
             let reached =
                 |row: &&Row<Task>| (Status::Pending..=Status::Deactivating).contains(&row.value.status);
+            let mut failed = None;
             for row in live.iter().filter(reached) {
-                Box::pin(self.apply(row, &mut applied)).await?;
+                // One task's trouble is not the others'.
+                failed = Box::pin(self.apply(row, &mut applied)).await.err().or(failed);
             }
-            Ok(Next::Idle)
+            failed.map_or(Ok(Next::Idle), |error| Err(error.into()))
         })
     }
 }

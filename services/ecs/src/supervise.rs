@@ -1,6 +1,5 @@
-//! Keeps an actor for each live task, forgets tasks that stopped long ago, and removes what nobody owns.
+//! Keeps an actor for each live task, and forgets tasks that stopped long ago.
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Fault, Fut};
@@ -10,7 +9,7 @@ use tokio::task::JoinHandle;
 use work::{Next, Worker};
 
 use crate::actor::Actor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::Scope;
 use crate::records::{Status, Task};
 use crate::{Ecs, limits};
@@ -19,7 +18,6 @@ use crate::{Ecs, limits};
 pub(crate) struct Supervisor {
     ecs: Arc<Ecs>,
     actors: Mutex<HashMap<Key, Kept>>,
-    swept: AtomicBool,
 }
 
 struct Kept {
@@ -36,7 +34,7 @@ impl Drop for Kept {
 
 impl Supervisor {
     pub(crate) fn new(ecs: Arc<Ecs>) -> Self {
-        Self { ecs, actors: Mutex::default(), swept: AtomicBool::new(false) }
+        Self { ecs, actors: Mutex::default() }
     }
 
     /// Starts the actors that are missing and wakes those whose record changed.
@@ -64,19 +62,6 @@ impl Supervisor {
         }
     }
 
-    /// Tasks of ours on the engine that no record speaks of: left by a crash between two steps.
-    async fn sweep(&self, live: &[Row<Task>]) -> Result<()> {
-        for task in self.ecs.engine.tasks().await? {
-            let ours = task.labels.get("kind").is_some_and(|kind| kind == "ecs");
-            let known = live.iter().any(|row| row.value.id == task.id.as_str());
-            if ours && !known {
-                tracing::info!(task = %task.id, "removing a task that nobody owns");
-                self.ecs.engine.remove(&task.id).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn forget(&self) -> Result<()> {
         let now = self.ecs.clock.now();
         let oldest = self.ecs.store.list_by_seq::<Task>(Key::all(), 0, 500).await?;
@@ -92,6 +77,19 @@ impl Supervisor {
     }
 }
 
+impl Ecs {
+    /// The tasks that have not ended, as they were made.
+    pub(crate) async fn live(&self) -> Result<Vec<Row<Task>>> {
+        let (mut live, mut after): (Vec<Row<Task>>, u64) = (Vec::new(), 0);
+        loop {
+            let page = self.store.find(Key::all(), "live", "yes", after, limits::ROWS).await?;
+            let Some(last) = page.last() else { return Ok(live) };
+            after = last.created;
+            live.extend(page);
+        }
+    }
+}
+
 impl Worker for Supervisor {
     fn name(&self) -> String {
         "ecs.tasks".into()
@@ -103,29 +101,10 @@ impl Worker for Supervisor {
 
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {
         Box::pin(async move {
-            let (mut live, mut after): (Vec<Row<Task>>, u64) = (Vec::new(), 0);
-            loop {
-                let page = self
-                    .ecs
-                    .store
-                    .find::<Task>(Key::all(), "live", "yes", after, 500)
-                    .await
-                    .map_err(Error::from)?;
-                let Some(last) = page.last() else { break };
-                after = last.created;
-                live.extend(page);
-            }
+            let live = self.ecs.live().await?;
             debug_assert!(live.iter().all(|row| row.value.status != Status::Stopped));
             self.keep(&live);
             self.forget().await?;
-            if !self.swept.load(Ordering::Relaxed) {
-                match self.sweep(&live).await {
-                    Ok(()) => self.swept.store(true, Ordering::Relaxed),
-                    // Without an engine there is nothing to sweep yet.
-                    Err(Error::Engine(engine::Error::Unreachable(_))) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
             Ok(Next::Idle)
         })
     }

@@ -17,6 +17,7 @@ use crate::{Ecs, Options};
 
 mod around;
 mod ends;
+mod others;
 mod start_task;
 
 use around::{Around, GROUP};
