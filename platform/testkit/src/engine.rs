@@ -44,6 +44,19 @@ struct Running {
     files: BTreeMap<(String, String), Bytes>,
 }
 
+/// A start under way.
+struct Going<'a>(&'a FakeEngine, &'a TaskId);
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        let task = state.tasks.get(self.1).map(|running| &running.task.state);
+        if !matches!(task, None | Some(TaskState::Stopped { .. })) {
+            state.log.push(format!("break {}", self.1));
+        }
+    }
+}
+
 impl FakeEngine {
     /// An engine without tasks.
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -151,7 +164,8 @@ impl FakeEngine {
         self.state().tasks.get(id).map(|running| running.spec.clone())
     }
 
-    /// What was done, in order: `run ID`, `start ID NAME`, `rules ID`, `stop ID`, `remove ID`.
+    /// What was done, in order: `run ID`, `start ID NAME`, `rules ID`, `stop ID`, `remove ID`; and `break ID`, when
+    /// a start was given up whose task had not been stopped.
     pub fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
@@ -320,7 +334,10 @@ impl Engine for FakeEngine {
     async fn run(&self, spec: TaskSpec) -> Result<Task> {
         spec.in_order()?;
         self.begin(&spec)?;
-        match self.start(&spec).await {
+        let going = Going(self, &spec.id);
+        let outcome = self.start(&spec).await;
+        std::mem::forget(going);
+        match outcome {
             Ok(()) => self.task(&spec.id).await,
             Err(unknown @ Error::Unreachable(_)) => Err(unknown),
             Err(failed) => {

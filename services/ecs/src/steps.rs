@@ -35,7 +35,6 @@ impl Actor {
     /// PENDING: images, then containers in their order.
     pub(crate) async fn pend(&mut self, task: Task) -> Result<Then> {
         if task.stop.is_some() {
-            self.start = None;
             return self.to(Status::Stopping).await;
         }
         let Some(start) = &self.start else { return self.begin_start(&task).await };
@@ -229,6 +228,9 @@ impl Actor {
     /// STOPPING: its containers end, each with its own grace.
     pub(crate) async fn stop(&mut self) -> Result<Then> {
         self.ecs.engine.stop(&self.engine_id, None).await?;
+        // Not before: the engine does what it was asked for, so a start that is given up amid a step may leave a
+        // container that nobody saw when the task was removed. None of its steps can be under way after a stop.
+        self.start = None;
         self.observe().await?;
         let now = self.ecs.clock.now();
         self.change(|task| {

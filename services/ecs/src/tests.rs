@@ -150,6 +150,15 @@ impl Bench {
         .await
     }
 
+    /// Until the engine did this.
+    async fn engine_did(&self, what: &str) {
+        self.until(what, async |bench: &Self| {
+            let log = bench.engine.log();
+            if log.iter().any(|line| line == what) { Ok(()) } else { Err(format!("{log:?}")) }
+        })
+        .await;
+    }
+
     fn runs(&self) -> usize {
         self.engine.log().iter().filter(|line| line.starts_with("run ")).count()
     }

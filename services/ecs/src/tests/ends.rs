@@ -35,3 +35,22 @@ async fn an_interface_goes_with_a_task_that_never_had_its_place() {
     bench.task_is(&arn, "STOPPED").await;
     assert!(bench.around.interfaces.lock().unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_given_up_only_once_the_engine_has_stopped_it() {
+    let bench = Bench::new().await;
+    let check = json!({"command": ["CMD", "true"]});
+    let on = json!([{"containerName": "db", "condition": "HEALTHY"}]);
+    let containers = json!([{"name": "db", "image": "db", "healthCheck": check},
+        {"name": "web", "image": "web", "dependsOn": on}]);
+    let define = json!({"family": "web", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+        "requiresCompatibilities": ["FARGATE"], "containerDefinitions": containers});
+    bench.call("RegisterTaskDefinition", define).await;
+    let arn = bench.call("RunTask", run()).await["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let id = id_of(&arn);
+    bench.engine_did(&format!("start {id} db")).await;
+    bench.call("StopTask", json!({"cluster": "c", "task": arn})).await;
+    bench.task_is(&arn, "STOPPED").await;
+    let log = bench.engine.log();
+    assert!(!log.contains(&format!("break {id}")), "{log:?}");
+}

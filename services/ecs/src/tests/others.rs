@@ -5,17 +5,6 @@ use engine::{Container, Engine, ImageSource, Limits, Rules, TaskSpec};
 
 use super::*;
 
-impl Bench {
-    /// Until the engine was told this.
-    async fn engine_did(&self, what: &str) {
-        self.until(what, async |bench: &Self| {
-            let log = bench.engine.log();
-            if log.iter().any(|line| line == what) { Ok(()) } else { Err(format!("{log:?}")) }
-        })
-        .await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_cannot_be_resolved_holds_up_its_own_task_only() {
     let bench = Bench::new().await;
