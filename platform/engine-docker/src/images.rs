@@ -1,4 +1,5 @@
 //! Images: pulled as their policy says, looked at, named, imported.
+use std::pin::pin;
 use std::sync::PoisonError;
 
 use bollard::auth::DockerCredentials;
@@ -8,12 +9,13 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use engine::{Error, Image, ImageConfig, ImageSource, PullPolicy, Result};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::time::timeout;
 
-use crate::Inner;
 use crate::client::{code, error, fine, words};
 use crate::names::PAUSE_IMAGE;
+use crate::{Inner, limits};
 
 impl Inner {
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<Image>> {
@@ -65,11 +67,8 @@ impl Inner {
             serveraddress: registry,
             ..DockerCredentials::default()
         });
-        let mut progress = self.client.get().await?.create_image(Some(options), None, credentials);
-        while let Some(step) = progress.next().await {
-            step.map_err(|e| refused(&source.reference, e))?;
-        }
-        Ok(())
+        let progress = self.client.get().await?.create_image(Some(options), None, credentials);
+        pulled(&source.reference, progress).await
     }
 
     pub(crate) async fn tag(&self, reference: &str, further: &str) -> Result<()> {
@@ -114,6 +113,27 @@ impl Inner {
         let empty = crate::exec::archive([])?;
         let tar = futures::stream::iter([Ok(empty)]).boxed();
         self.import(PAUSE_IMAGE, ImageConfig::default(), tar).await.map(|_| ())
+    }
+}
+
+/// Until a pull has ended. One that says nothing any more has failed: nothing else would end it.
+async fn pulled<T>(
+    reference: &str,
+    progress: impl Stream<Item = std::result::Result<T, bollard::errors::Error>>,
+) -> Result<()> {
+    let mut progress = pin!(progress);
+    loop {
+        match timeout(limits::PULL_SILENCE, progress.next()).await {
+            Ok(Some(step)) => {
+                step.map_err(|e| refused(reference, e))?;
+            }
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                let minutes = limits::PULL_SILENCE.as_secs() / 60;
+                let reason = format!("the pull made no progress for {minutes} minutes");
+                return Err(Error::Pull { reference: reference.to_owned(), reason });
+            }
+        }
     }
 }
 
@@ -216,6 +236,18 @@ mod tests {
         check("127.0.0.1:4566/app", "127.0.0.1:4566/app", "latest");
         check("127.0.0.1:4566/a/b:v1", "127.0.0.1:4566/a/b", "v1");
         check("h:1/a:v1@sha256:00", "h:1/a", "sha256:00");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_may_be_slow_but_not_silent() {
+        let slow = futures::stream::iter(0..3).then(|step| async move {
+            tokio::time::sleep(limits::PULL_SILENCE - std::time::Duration::from_secs(1)).await;
+            Ok(step)
+        });
+        assert!(pulled("i", slow).await.is_ok());
+        let silent = futures::stream::iter([Ok(0)]).chain(futures::stream::pending());
+        let told = pulled("i", silent).await.unwrap_err();
+        assert!(matches!(&told, Error::Pull { reference, .. } if reference == "i"), "{told}");
     }
 
     #[test]
