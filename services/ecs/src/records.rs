@@ -278,6 +278,9 @@ impl Task {
 pub struct LogMark {
     /// After the last line that CloudWatch Logs has.
     pub position: LogPosition,
+    /// Events that the log stream held then; none where it was not counted yet.
+    #[serde(default)]
+    pub logged: Option<u64>,
 }
 
 impl Record for LogMark {

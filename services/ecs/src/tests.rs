@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces};
 use api::elb::{DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
-use api::logs::{CreateLogStream, PutLogEvents};
+use api::logs::{CreateLogStream, DescribeLogStreams, PutLogEvents};
 use engine::{Error, NetworkSpec, PrepareInterface, ResolveInterface, TaskId};
 use kernel::images::HostRegistry;
 use kernel::{Fault, Ops};
@@ -18,6 +18,7 @@ use crate::{Ecs, Options};
 mod around;
 mod ends;
 mod others;
+mod output;
 mod start_task;
 
 use around::{Around, GROUP};
@@ -63,6 +64,7 @@ impl Bench {
             ops.internal::<DeregisterTargets, _>(&around);
             ops.internal::<DescribeTargetHealth, _>(&around);
             ops.internal::<CreateLogStream, _>(&around);
+            ops.internal::<DescribeLogStreams, _>(&around);
             ops.internal::<PutLogEvents, _>(&around);
         });
         let driver = Driver::new(clock, DriverOptions::default());

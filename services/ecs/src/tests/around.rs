@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces};
 use api::elb::{self, DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
-use api::logs::{self, CreateLogStream, PutLogEvents};
+use api::logs::{self, CreateLogStream, DescribeLogStreams, PutLogEvents};
 use engine::{Engine, Network, NetworkSpec, PrepareInterface, Prepared, ResolveInterface, Rules};
 use kernel::{Access, Cx, Fault, Handle};
 use testkit::FakeEngine;
@@ -59,6 +59,10 @@ impl Around {
 
     pub fn states(&self) -> Vec<(String, String)> {
         self.targets.lock().unwrap().clone().into_iter().collect()
+    }
+
+    fn events(&self) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| !line.starts_with("stream ")).count()
     }
 
     async fn prepared(&self, id: &str) -> Result<Prepared, Fault> {
@@ -172,8 +176,17 @@ handles! {
         this.lines.lock().unwrap().push(format!("stream {}", input.log_stream_name.split('/').next().unwrap()));
         Ok(Default::default())
     };
+    DescribeLogStreams => logs::DescribeLogStreamsOutput, |this, input| {
+        let stream = logs::LogStream {
+            log_stream_name: input.log_stream_name_prefix,
+            upload_sequence_token: Some(this.events().to_string()),
+            ..Default::default()
+        };
+        Ok(logs::DescribeLogStreamsOutput { log_streams: Some(vec![stream]), ..Default::default() })
+    };
     PutLogEvents => logs::PutLogEventsOutput, |this, input| {
         this.lines.lock().unwrap().extend(input.log_events.into_iter().map(|event| event.message));
-        Ok(Default::default())
+        let next_sequence_token = Some(this.events().to_string());
+        Ok(logs::PutLogEventsOutput { next_sequence_token, ..Default::default() })
     };
 }
