@@ -2,7 +2,6 @@
 use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces, Filter};
 use engine::{PrepareInterface, Rules, TaskSpec};
 use kernel::{Cx, Fault, Grant};
-use store::Key;
 
 use crate::actor::Actor;
 use crate::error::{Error, Result};
@@ -190,7 +189,7 @@ impl Ecs {
             return Ok(place.clone());
         }
         let _one = self.placing.lock().await;
-        let live = self.store.find::<Task>(Key::all(), "live", "yes", 0, 1000).await?;
+        let live = self.live().await?;
         let taken: Vec<_> =
             live.iter().filter_map(|row| row.value.place.as_ref()).map(|place| place.address).collect();
         let free = (10..network.cidr.size() - 1)
