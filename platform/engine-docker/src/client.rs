@@ -1,13 +1,11 @@
 //! The connection to Docker, and what its errors mean.
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use bollard::errors::Error as Docker;
 use engine::{Away, Error, Info, Result};
 use tokio::sync::OnceCell;
 
-/// Of a single answer. Stopping a container with its grace is the slowest.
-const TIMEOUT: Duration = Duration::from_secs(600);
+use crate::limits;
 
 /// A client whose API version is agreed upon when the engine first answers.
 pub(crate) struct Client {
@@ -27,7 +25,7 @@ impl Client {
                     Some(host) => bollard::Docker::connect_with_host(host),
                     None => bollard::Docker::connect_with_defaults(),
                 };
-                client?.with_timeout(TIMEOUT).negotiate_version().await
+                client?.with_timeout(limits::ANSWER).negotiate_version().await
             })
             .await
             .map_err(error)

@@ -1,4 +1,5 @@
 //! Images: pulled as their policy says, looked at, named, imported.
+use std::pin::pin;
 use std::sync::PoisonError;
 
 use bollard::auth::DockerCredentials;
@@ -8,12 +9,13 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use engine::{Error, Image, ImageConfig, ImageSource, PullPolicy, Result};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::time::timeout;
 
-use crate::Inner;
 use crate::client::{code, error, fine, words};
 use crate::names::PAUSE_IMAGE;
+use crate::{Inner, limits};
 
 impl Inner {
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<Image>> {
@@ -65,11 +67,8 @@ impl Inner {
             serveraddress: registry,
             ..DockerCredentials::default()
         });
-        let mut progress = self.client.get().await?.create_image(Some(options), None, credentials);
-        while let Some(step) = progress.next().await {
-            step.map_err(|e| refused(&source.reference, e))?;
-        }
-        Ok(())
+        let progress = self.client.get().await?.create_image(Some(options), None, credentials);
+        pulled(&source.reference, progress).await
     }
 
     pub(crate) async fn tag(&self, reference: &str, further: &str) -> Result<()> {
@@ -123,6 +122,27 @@ fn is_id(reference: &str, copy: &Image) -> bool {
     let bare = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
     let asked = bare(reference);
     !asked.is_empty() && asked.bytes().all(|b| b.is_ascii_hexdigit()) && bare(&copy.id).starts_with(&asked)
+}
+
+/// Until a pull has ended. One that says nothing any more has failed: nothing else would end it.
+async fn pulled<T>(
+    reference: &str,
+    progress: impl Stream<Item = std::result::Result<T, bollard::errors::Error>>,
+) -> Result<()> {
+    let mut progress = pin!(progress);
+    loop {
+        match timeout(limits::PULL_SILENCE, progress.next()).await {
+            Ok(Some(step)) => {
+                step.map_err(|e| refused(reference, e))?;
+            }
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                let minutes = limits::PULL_SILENCE.as_secs() / 60;
+                let reason = format!("the pull made no progress for {minutes} minutes");
+                return Err(Error::Pull { reference: reference.to_owned(), reason });
+            }
+        }
+    }
 }
 
 /// The engine's copy stands in for any failure, as with the ECS agent; but where credentials were given, a refusal or
@@ -224,6 +244,18 @@ mod tests {
         check("127.0.0.1:4566/app", "127.0.0.1:4566/app", "latest");
         check("127.0.0.1:4566/a/b:v1", "127.0.0.1:4566/a/b", "v1");
         check("h:1/a:v1@sha256:00", "h:1/a", "sha256:00");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_may_be_slow_but_not_silent() {
+        let slow = futures::stream::iter(0..3).then(|step| async move {
+            tokio::time::sleep(limits::PULL_SILENCE - std::time::Duration::from_secs(1)).await;
+            Ok(step)
+        });
+        assert!(pulled("i", slow).await.is_ok());
+        let silent = futures::stream::iter([Ok(0)]).chain(futures::stream::pending());
+        let told = pulled("i", silent).await.unwrap_err();
+        assert!(matches!(&told, Error::Pull { reference, .. } if reference == "i"), "{told}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod enter;
 mod events;
 mod exec;
 mod images;
+mod limits;
 mod logs;
 mod names;
 mod networks;

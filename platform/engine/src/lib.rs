@@ -69,7 +69,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn update_rules(&self, id: &TaskId, rules: &Rules) -> Result<()>;
 
     /// Stops every container, dependents first: its stop signal, then after `grace` (none: each container's own
-    /// timeout) SIGKILL. The namespace ends last. Answers when all is stopped; fine when it was.
+    /// timeout) SIGKILL. The namespace ends last. Answers when all is stopped; fine when it was. A start under way
+    /// takes no further step, and is amid none once this has answered.
     async fn stop(&self, id: &TaskId, grace: Option<Duration>) -> Result<()>;
 
     /// Kills what still runs and removes all of it, anonymous volumes too. Fine when there is nothing.

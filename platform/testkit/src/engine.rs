@@ -30,6 +30,7 @@ struct State {
     unreachable: bool,
     tasks: BTreeMap<TaskId, Running>,
     refused: BTreeMap<String, Error>,
+    stuck: BTreeSet<TaskId>,
     images: BTreeMap<String, Image>,
     execs: Vec<(TaskId, String, Exec)>,
     log: Vec<String>,
@@ -41,6 +42,19 @@ struct Running {
     started: BTreeSet<String>,
     lines: BTreeMap<String, Vec<LogLine>>,
     files: BTreeMap<(String, String), Bytes>,
+}
+
+/// A start under way.
+struct Going<'a>(&'a FakeEngine, &'a TaskId);
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        let task = state.tasks.get(self.1).map(|running| &running.task.state);
+        if !matches!(task, None | Some(TaskState::Stopped { .. })) {
+            state.log.push(format!("break {}", self.1));
+        }
+    }
 }
 
 impl FakeEngine {
@@ -85,6 +99,11 @@ impl FakeEngine {
         let mut state = self.state();
         state.refused.remove(reference);
         state.refused.extend(reason.map(|reason| (reference.to_owned(), reason)));
+    }
+
+    /// From now on this task cannot be removed.
+    pub fn refuse_removal(&self, id: &TaskId) {
+        self.state().stuck.insert(id.clone());
     }
 
     /// Ends a container.
@@ -145,7 +164,8 @@ impl FakeEngine {
         self.state().tasks.get(id).map(|running| running.spec.clone())
     }
 
-    /// What was done, in order: `run ID`, `start ID NAME`, `rules ID`, `stop ID`, `remove ID`.
+    /// What was done, in order: `run ID`, `start ID NAME`, `rules ID`, `stop ID`, `remove ID`; and `break ID`, when
+    /// a start was given up whose task had not been stopped.
     pub fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
@@ -314,7 +334,10 @@ impl Engine for FakeEngine {
     async fn run(&self, spec: TaskSpec) -> Result<Task> {
         spec.in_order()?;
         self.begin(&spec)?;
-        match self.start(&spec).await {
+        let going = Going(self, &spec.id);
+        let outcome = self.start(&spec).await;
+        std::mem::forget(going);
+        match outcome {
             Ok(()) => self.task(&spec.id).await,
             Err(unknown @ Error::Unreachable(_)) => Err(unknown),
             Err(failed) => {
@@ -368,6 +391,9 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, id: &TaskId) -> Result<()> {
         let mut state = self.reached()?;
+        if state.stuck.contains(id) {
+            return Err(Error::Engine("a test says that it cannot be removed".into()));
+        }
         if state.tasks.remove(id).is_some() {
             state.log.push(format!("remove {id}"));
             drop(state);

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, Result};
 use crate::names::Scope;
 use crate::records::{Container, Definition, Status, Stop, Task};
+use crate::start::Start;
 use crate::{Ecs, limits};
 
 /// What follows a step.
@@ -35,20 +36,18 @@ pub(crate) struct Actor {
     pub(crate) engine_id: TaskId,
     pub(crate) definition: Option<Definition>,
     /// The engine starting it.
-    pub(crate) start: Option<JoinHandle<engine::Result<engine::Task>>>,
+    pub(crate) start: Option<Start>,
     /// Those who follow its containers' output.
     pub(crate) followers: BTreeMap<String, JoinHandle<()>>,
     /// Its targets were told to drain by this process.
     pub(crate) draining: bool,
     wake: Arc<Notify>,
-    finished: Arc<Notify>,
     changes: Changes,
     health: watch::Receiver<u64>,
 }
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        self.start.iter().for_each(JoinHandle::abort);
         self.followers.values().for_each(JoinHandle::abort);
     }
 }
@@ -65,7 +64,6 @@ impl Actor {
             start: None,
             followers: BTreeMap::new(),
             draining: false,
-            finished: Arc::new(Notify::new()),
             ecs,
             scope,
             wake,
@@ -109,7 +107,13 @@ impl Actor {
     }
 
     async fn wait(&mut self, at_most: Duration) {
-        let Self { wake, finished, changes, health, engine_id, .. } = self;
+        let Self { wake, start, changes, health, engine_id, .. } = self;
+        let started = async {
+            match start {
+                Some(start) => start.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         let ours = async {
             loop {
                 match changes.next().await {
@@ -120,7 +124,7 @@ impl Actor {
         };
         tokio::select! {
             () = wake.notified() => {}
-            () = finished.notified() => {}
+            () = started => {}
             () = ours => {}
             _ = health.changed() => {}
             () = tokio::time::sleep(at_most) => {}
@@ -171,14 +175,10 @@ impl Actor {
         Ok(Then::Again)
     }
 
-    /// Starts the task on the engine, in the background: its containers may take their time.
+    /// Starts the task on the engine.
     pub(crate) fn begin(&mut self, spec: engine::TaskSpec) {
-        let (engine, finished) = (self.ecs.engine.clone(), self.finished.clone());
-        self.start = Some(tokio::spawn(async move {
-            let outcome = engine.run(spec).await;
-            finished.notify_one();
-            outcome
-        }));
+        let engine = self.ecs.engine.clone();
+        self.start = Some(Start::of(async move { engine.run(spec).await.map(drop) }));
     }
 
     /// Looks at the engine and writes down what changed. None: the engine has no such task, or not yet.

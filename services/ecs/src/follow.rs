@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use api::ecs::ContainerDefinition;
-use api::logs::{CreateLogGroup, CreateLogStream, InputLogEvent, PutLogEvents};
+use api::logs::{CreateLogGroup, CreateLogStream, DescribeLogStreams, InputLogEvent, PutLogEvents};
 use engine::{LogLine, LogPosition, TaskId};
 use futures::StreamExt;
 use kernel::{Cx, Fault};
@@ -122,7 +122,13 @@ impl Follower {
 
     async fn pass(&self) -> Result<()> {
         let key = mark(&self.scope, &self.task, &self.container);
-        let position = self.ecs.store.get::<LogMark>(&key).await?.map(|row| row.value.position);
+        let mark = self.ecs.store.get::<LogMark>(&key).await?.map(|row| row.value);
+        let mut logged = mark.as_ref().map_or(Some(0), |mark| mark.logged);
+        let mut again = match logged {
+            Some(logged) => self.further(logged).await?,
+            None => 0,
+        };
+        let position = mark.map(|mark| mark.position);
         let lines = self.ecs.engine.logs(&self.engine_id, &self.container, position);
         let mut chunks = lines.ready_chunks(limits::LOG_EVENTS);
         while let Some(chunk) = chunks.next().await {
@@ -133,9 +139,12 @@ impl Follower {
                     Err(error) => broken = Some(error),
                 }
             }
-            for (events, last) in batches(&lines) {
-                self.put(events).await?;
-                self.ecs.store.commit(Batch::new().put(&key, &LogMark { position: last })).await?;
+            for (mut events, position) in batches(&lines) {
+                let count = events.len() as u64;
+                again -= events.drain(..again.min(events.len())).count();
+                let held = self.put(events).await?;
+                logged = held.or(logged.map(|logged| logged + count));
+                self.ecs.store.commit(Batch::new().put(&key, &LogMark { position, logged })).await?;
             }
             match broken {
                 None => {}
@@ -147,9 +156,33 @@ impl Follower {
         Ok(())
     }
 
-    async fn put(&self, log_events: Vec<InputLogEvent>) -> Result<()> {
+    /// How many events the stream holds beyond those that were counted: a put whose mark was not committed. Its
+    /// sequence token counts them, and nobody else writes to a container's stream. One that is gone, or cannot be
+    /// looked at, is taken to hold none: a line twice is better than none at all.
+    async fn further(&self, logged: u64) -> Result<usize> {
+        let mut cx = self.ecs.own_cx(&self.scope)?;
+        cx.region.clone_from(&self.to.region);
+        let ask = DescribeLogStreams {
+            log_group_name: Some(self.to.group.clone()),
+            log_stream_name_prefix: Some(self.to.stream.clone()),
+            ..Default::default()
+        };
+        let streams = match cx.call(ask).await {
+            Err(fault) if fault.status < 500 => None,
+            other => other?.log_streams,
+        };
+        let mut streams = streams.into_iter().flatten();
+        let found = streams.find(|stream| stream.log_stream_name.as_ref() == Some(&self.to.stream));
+        let held: Option<u64> = found.and_then(|stream| stream.upload_sequence_token?.parse().ok());
+        let further = held.map_or(0, |held| held.saturating_sub(logged));
+        // More than one put cannot be without its mark: what else is there is not ours, and no line is lost for it.
+        Ok(usize::try_from(further).unwrap_or(usize::MAX).min(limits::LOG_EVENTS))
+    }
+
+    /// Answers how many events the stream holds then, if the service tells.
+    async fn put(&self, log_events: Vec<InputLogEvent>) -> Result<Option<u64>> {
         if log_events.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let own = self.ecs.own_cx(&self.scope)?;
         let mut cx = match &self.role {
@@ -163,17 +196,15 @@ impl Follower {
             log_events,
             ..Default::default()
         };
-        match cx.call(put.clone()).await {
+        let done = match cx.call(put.clone()).await {
             // Somebody removed the stream: a new one takes the rest.
             Err(fault) if fault.is("ResourceNotFound") => {
                 self.to.create(&cx).await?;
-                cx.call(put).await?;
+                cx.call(put).await?
             }
-            other => {
-                other?;
-            }
-        }
-        Ok(())
+            other => other?,
+        };
+        Ok(done.next_sequence_token.and_then(|token| token.parse().ok()))
     }
 }
 

@@ -16,11 +16,13 @@ mod limits;
 mod metadata;
 mod names;
 mod ops;
+mod orphans;
 mod plan;
 mod prepare;
 mod reconcile;
 mod records;
 mod rules;
+mod start;
 mod steps;
 mod supervise;
 #[cfg(test)]
@@ -187,6 +189,7 @@ impl Ecs {
         });
         vec![
             Arc::new(supervise::Supervisor::new(self.clone())),
+            Arc::new(orphans::Sweeper::new(self.clone())),
             Arc::new(reconcile::Reconciler(self.clone())),
             Arc::new(rules::Applier::new(self.clone())),
         ]

@@ -11,6 +11,8 @@ pub const DESCRIBE: usize = 100;
 pub const DESCRIBE_SERVICES: usize = 10;
 /// Entries of a list page.
 pub const PAGE: i32 = 100;
+/// Tasks that one read of a worker takes; it reads on until there are no more.
+pub const ROWS: usize = 500;
 /// Tags of a resource.
 pub const TAGS: usize = 50;
 /// Desired tasks of a service.

@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode};
 use kernel::face::{full, plain};
 use kernel::{Body, Door, Face, Fut};
 use serde_json::{Map, Value, json};
-use store::{Key, Row};
+use store::Row;
 
 use crate::Ecs;
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl Metadata {
         let mut parts = path.trim_matches('/').split('/').skip(1);
         let id = parts.next().unwrap_or_default();
         let rest: Vec<&str> = parts.collect();
-        let live = self.0.store.find::<Task>(Key::all(), "live", "yes", 0, 1000).await?;
+        let live = self.0.live().await?;
         let from_here =
             |row: &&Row<Task>| row.value.place.as_ref().is_some_and(|place| place.address == door.peer.ip());
         let Some(row) =

@@ -1,7 +1,7 @@
 //! What a task needs before it can start: its place in a network, its roles, images, log streams and credentials.
+use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces, Filter};
 use engine::{PrepareInterface, Rules, TaskSpec};
-use kernel::{Cx, Fault, Grant, ids};
-use store::Key;
+use kernel::{Cx, Fault, Grant};
 
 use crate::actor::Actor;
 use crate::error::{Error, Result};
@@ -35,10 +35,10 @@ impl Actor {
         let turn = usize::from_str_radix(task.id.get(..4).unwrap_or_default(), 16).unwrap_or(0);
         let subnets = &configuration.subnets;
         let subnet = subnets.get(turn % subnets.len().max(1)).cloned().unwrap_or_default();
-        let attachment = ids::uuid(&*self.ecs.entropy);
-        let create = api::ec2::CreateNetworkInterface {
+        let attachment = attachment(task);
+        let create = CreateNetworkInterface {
             subnet_id: subnet.clone(),
-            description: Some(self.scope.arn(format!("attachment/{attachment}"))),
+            description: Some(self.description(&attachment)),
             groups: configuration.security_groups,
             client_token: Some(task.id.clone()),
             ..Default::default()
@@ -68,6 +68,35 @@ impl Actor {
                 zone: interface.availability_zone.unwrap_or_default(),
             }),
         })
+    }
+
+    fn description(&self, attachment: &str) -> String {
+        self.scope.arn(format!("attachment/{attachment}"))
+    }
+
+    /// Deletes the task's interface. A task may end after EC2 has made it and before its id is recorded, so it is
+    /// looked for by what EC2 was told of it.
+    pub(crate) async fn release(&self, task: &Task, cx: &Cx) -> Result<()> {
+        if task.network.awsvpc_configuration.is_none() {
+            return Ok(());
+        }
+        let ids = match task.place.as_ref().and_then(|place| place.interface.as_ref()) {
+            Some(interface) => vec![interface.id.clone()],
+            None => {
+                let description = Some(vec![self.description(&attachment(task))]);
+                let by = Filter { name: Some("description".into()), values: description };
+                let ask = DescribeNetworkInterfaces { filters: Some(vec![by]), ..Default::default() };
+                let found = cx.call(ask).await?.network_interfaces.into_iter().flatten();
+                found.filter_map(|interface| interface.network_interface_id).collect()
+            }
+        };
+        for network_interface_id in ids {
+            match cx.call(DeleteNetworkInterface { network_interface_id, ..Default::default() }).await {
+                Err(fault) if !fault.code.ends_with("NotFound") => return Err(fault.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// All that the engine needs to know. Roles, log streams and credentials are got first: what is missing of them
@@ -161,7 +190,7 @@ impl Ecs {
             return Ok(place.clone());
         }
         let _one = self.placing.lock().await;
-        let live = self.store.find::<Task>(Key::all(), "live", "yes", 0, 1000).await?;
+        let live = self.live().await?;
         let taken: Vec<_> =
             live.iter().filter_map(|row| row.value.place.as_ref()).map(|place| place.address).collect();
         let free = (10..network.cidr.size() - 1)
@@ -173,6 +202,12 @@ impl Ecs {
         actor.change(|task| task.place = Some(place.clone())).await?;
         Ok(place)
     }
+}
+
+/// The id of the attachment of the task's interface: the same for the same task, in the form that AWS's have.
+fn attachment(task: &Task) -> String {
+    let part = |range| task.id.get::<std::ops::Range<usize>>(range).unwrap_or_default();
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(part).join("-")
 }
 
 /// The role that images are pulled and logs are written by.

@@ -226,7 +226,7 @@ pub struct Task {
     pub place: Option<Place>,
     /// The target groups of its service's deployment.
     pub balanced: Vec<Balanced>,
-    /// Its targets, while it is registered.
+    /// Its targets: from before the first is registered until none is any more.
     pub targets: Vec<Target>,
     /// Its containers.
     pub containers: Vec<Container>,
@@ -278,6 +278,9 @@ impl Task {
 pub struct LogMark {
     /// After the last line that CloudWatch Logs has.
     pub position: LogPosition,
+    /// Events that the log stream held then; none where it was not counted yet.
+    #[serde(default)]
+    pub logged: Option<u64>,
 }
 
 impl Record for LogMark {

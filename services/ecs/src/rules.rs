@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use engine::{ResolveInterface, Rules, TaskId};
 use kernel::{Fault, Fut};
-use store::{Key, Row};
+use store::Row;
 use tokio::sync::{Mutex, Notify};
 use work::{Next, Worker};
 
 use crate::Ecs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::Scope;
 use crate::records::{Status, Task};
 
@@ -70,15 +70,16 @@ impl Worker for Applier {
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {
         Box::pin(async move {
             let mut applied = self.applied.lock().await;
-            let live =
-                self.ecs.store.find::<Task>(Key::all(), "live", "yes", 0, 1000).await.map_err(Error::from)?;
+            let live = self.ecs.live().await?;
             applied.retain(|id, _| live.iter().any(|row| row.value.id == *id));
             let reached =
                 |row: &&Row<Task>| (Status::Pending..=Status::Deactivating).contains(&row.value.status);
+            let mut failed = None;
             for row in live.iter().filter(reached) {
-                Box::pin(self.apply(row, &mut applied)).await?;
+                // One task's trouble is not the others'.
+                failed = Box::pin(self.apply(row, &mut applied)).await.err().or(failed);
             }
-            Ok(Next::Idle)
+            failed.map_or(Ok(Next::Idle), |error| Err(error.into()))
         })
     }
 }

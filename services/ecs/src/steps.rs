@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::names::EC2_INSTANCE;
 use crate::prepare::Refusal;
 use crate::records::{Definition, LogMark, Status, Target, Task};
+use crate::start::Start;
 use crate::{follow, limits};
 
 impl Actor {
@@ -34,19 +35,17 @@ impl Actor {
     /// PENDING: images, then containers in their order.
     pub(crate) async fn pend(&mut self, task: Task) -> Result<Then> {
         if task.stop.is_some() {
-            self.start.take().iter().for_each(tokio::task::JoinHandle::abort);
             return self.to(Status::Stopping).await;
         }
         let Some(start) = &self.start else { return self.begin_start(&task).await };
-        let finished = start.is_finished();
+        let ended = start.has_ended();
         self.observe().await?;
-        if !finished {
+        if !ended {
             return Ok(Then::Wait);
         }
-        let Some(start) = self.start.take() else { return Ok(Then::Again) };
-        let outcome = start.await.map_err(|panic| Error::Fault(Fault::internal(panic)))?;
-        match outcome {
-            Ok(_) => {
+        let Some(outcome) = self.start.take().and_then(Start::outcome) else { return Ok(Then::Again) };
+        match outcome? {
+            Ok(()) => {
                 let digests = self.digests(&task).await?;
                 let now = self.ecs.clock.now();
                 self.change(|task| {
@@ -137,6 +136,8 @@ impl Actor {
         }
         let cx = self.ecs.own_cx(&self.scope)?;
         let targets = targets(&task);
+        // Before the first is registered: however far it comes, the task's end takes out what may be in a group.
+        self.change(|task| task.targets.clone_from(&targets)).await?;
         for target in &targets {
             let register = api::elb::RegisterTargets {
                 target_group_arn: target.group.clone(),
@@ -154,7 +155,6 @@ impl Actor {
         }
         let now = self.ecs.clock.now();
         self.change(|task| {
-            task.targets.clone_from(&targets);
             task.started = task.started.or(Some(now));
             task.status = Status::Running;
         })
@@ -228,6 +228,9 @@ impl Actor {
     /// STOPPING: its containers end, each with its own grace.
     pub(crate) async fn stop(&mut self) -> Result<Then> {
         self.ecs.engine.stop(&self.engine_id, None).await?;
+        // Not before: the engine does what it was asked for, so a start that is given up amid a step may leave a
+        // container that nobody saw when the task was removed. None of its steps can be under way after a stop.
+        self.start = None;
         self.observe().await?;
         let now = self.ecs.clock.now();
         self.change(|task| {
@@ -254,16 +257,7 @@ impl Actor {
         let cx = self.ecs.own_cx(&self.scope)?;
         cx.authority().revoke(&task.id).await?;
         self.ecs.engine.remove(&self.engine_id).await?;
-        if let Some(interface) = task.place.as_ref().and_then(|place| place.interface.as_ref()) {
-            let delete = api::ec2::DeleteNetworkInterface {
-                network_interface_id: interface.id.clone(),
-                ..Default::default()
-            };
-            match cx.call(delete).await {
-                Err(fault) if !fault.code.ends_with("NotFound") => return Err(fault.into()),
-                _ => {}
-            }
-        }
+        self.release(&task, &cx).await?;
         let marks = |batch: Batch, c: &crate::records::Container| {
             batch.delete::<LogMark>(&follow::mark(&self.scope, &task.id, &c.name))
         };

@@ -1,132 +1,27 @@
 //! Tasks and services on an engine that runs nothing, beside services that are a few lines each.
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::ec2::{self, CreateNetworkInterface, DeleteNetworkInterface};
-use api::elb::{self, DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
-use api::logs::{self, CreateLogStream, PutLogEvents};
-use engine::{
-    Engine, Error, Network, NetworkSpec, PrepareInterface, Prepared, ResolveInterface, Rules, TaskId,
-};
+use api::ec2::{CreateNetworkInterface, DeleteNetworkInterface, DescribeNetworkInterfaces};
+use api::elb::{DeregisterTargets, DescribeTargetGroups, DescribeTargetHealth, RegisterTargets};
+use api::logs::{CreateLogStream, DescribeLogStreams, PutLogEvents};
+use engine::{Error, NetworkSpec, PrepareInterface, ResolveInterface, TaskId};
 use kernel::images::HostRegistry;
-use kernel::{Access, Cx, Fault, Handle, Ops};
+use kernel::{Fault, Ops};
 use serde_json::{Value, json};
 use testkit::{FakeEngine, World, fault};
-use tokio::sync::watch;
 use work::{Driver, Options as DriverOptions};
 
 use crate::{Ecs, Options};
 
+mod around;
+mod ends;
+mod others;
+mod output;
 mod start_task;
 
-const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/1";
-
-/// What ECS calls, as far as it needs it: interfaces get addresses in turn, targets are as healthy as the test says.
-struct Around {
-    engine: Arc<FakeEngine>,
-    interfaces: Mutex<BTreeMap<String, Ipv4Addr>>,
-    targets: Mutex<BTreeMap<String, String>>,
-    lines: Mutex<Vec<String>>,
-    reports: watch::Sender<u32>,
-}
-
-impl Around {
-    fn target(&self, address: &str, state: Option<&str>) {
-        let mut targets = self.targets.lock().unwrap();
-        targets.remove(address);
-        targets.extend(state.map(|state| (address.to_owned(), state.to_owned())));
-        drop(targets);
-        self.reports.send_modify(|count| *count += 1);
-    }
-
-    fn states(&self) -> Vec<(String, String)> {
-        self.targets.lock().unwrap().clone().into_iter().collect()
-    }
-
-    async fn prepared(&self, id: &str) -> Result<Prepared, Fault> {
-        let address = self.interfaces.lock().unwrap().get(id).copied();
-        let address = address
-            .ok_or_else(|| Fault::client("InvalidNetworkInterfaceID.NotFound", "no such interface"))?;
-        let wanted = "10.0.0.0/16".parse().unwrap();
-        let spec = NetworkSpec { name: "vpc-1".into(), wanted };
-        let network: Network = self.engine.ensure_network(spec).await.unwrap();
-        Ok(Prepared { network, address, subnet: wanted, rules: Rules::open() })
-    }
-}
-
-macro_rules! handles {
-    ($($op:ty => $output:ty, |$this:ident, $input:ident| $body:expr;)*) => {$(
-        impl Handle<$op> for Around {
-            async fn access(&self, _cx: &Cx, _input: &$op) -> Result<Vec<Access>, Fault> {
-                Ok(Vec::new())
-            }
-
-            async fn handle(&self, _cx: &Cx, $input: $op) -> Result<$output, Fault> {
-                let $this = self;
-                $body
-            }
-        }
-    )*};
-}
-
-handles! {
-    CreateNetworkInterface => ec2::CreateNetworkInterfaceOutput, |this, input| {
-        let id = format!("eni-{}", input.client_token.unwrap_or_default());
-        let mut interfaces = this.interfaces.lock().unwrap();
-        let next = Ipv4Addr::new(10, 0, 0, 10 + u8::try_from(interfaces.len()).unwrap());
-        interfaces.entry(id.clone()).or_insert(next);
-        let interface = ec2::NetworkInterface { network_interface_id: Some(id), ..Default::default() };
-        Ok(ec2::CreateNetworkInterfaceOutput { network_interface: Some(interface), ..Default::default() })
-    };
-    DeleteNetworkInterface => ec2::DeleteNetworkInterfaceOutput, |_this, _input| Ok(Default::default());
-    PrepareInterface => Prepared, |this, input| this.prepared(&input.network_interface_id).await;
-    ResolveInterface => Prepared, |this, input| this.prepared(&input.network_interface_id).await;
-    DescribeTargetGroups => elb::DescribeTargetGroupsOutput, |_this, input| {
-        let group = |arn: String| elb::TargetGroup {
-            target_group_arn: Some(arn),
-            target_type: Some("ip".into()),
-            load_balancer_arns: Some(vec!["lb".into()]),
-            ..Default::default()
-        };
-        let groups = input.target_group_arns.unwrap_or_default().into_iter().map(group).collect();
-        Ok(elb::DescribeTargetGroupsOutput { target_groups: Some(groups), ..Default::default() })
-    };
-    RegisterTargets => elb::RegisterTargetsOutput, |this, input| {
-        for target in input.targets {
-            this.target(&target.id, Some("initial"));
-        }
-        Ok(Default::default())
-    };
-    DeregisterTargets => elb::DeregisterTargetsOutput, |this, input| {
-        for target in input.targets {
-            this.target(&target.id, Some("draining"));
-        }
-        Ok(Default::default())
-    };
-    DescribeTargetHealth => elb::DescribeTargetHealthOutput, |this, _input| {
-        let described = |(id, state): (String, String)| elb::TargetHealthDescription {
-            target: Some(elb::TargetDescription { id, port: Some(8080), ..Default::default() }),
-            target_health: Some(elb::TargetHealth {
-                state: Some(state),
-                description: Some("Health checks failed".into()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let all = this.states().into_iter().map(described).collect();
-        Ok(elb::DescribeTargetHealthOutput { target_health_descriptions: Some(all) })
-    };
-    CreateLogStream => logs::CreateLogStreamOutput, |this, input| {
-        this.lines.lock().unwrap().push(format!("stream {}", input.log_stream_name.split('/').next().unwrap()));
-        Ok(Default::default())
-    };
-    PutLogEvents => logs::PutLogEventsOutput, |this, input| {
-        this.lines.lock().unwrap().extend(input.log_events.into_iter().map(|event| event.message));
-        Ok(Default::default())
-    };
-}
+use around::{Around, GROUP};
 
 struct Bench {
     world: World,
@@ -139,14 +34,8 @@ impl Bench {
     async fn new() -> Self {
         let world = World::new().await;
         let engine = FakeEngine::new(world.clock.clone());
-        let around = Around {
-            engine: engine.clone(),
-            interfaces: Mutex::default(),
-            targets: Mutex::default(),
-            lines: Mutex::default(),
-            reports: watch::Sender::new(0),
-        };
-        let bench = Self::start(world, engine, Arc::new(around));
+        let around = Arc::new(Around::new(engine.clone()));
+        let bench = Self::start(world, engine, around);
         bench.call("CreateCluster", json!({"clusterName": "c"})).await;
         bench
     }
@@ -167,6 +56,7 @@ impl Bench {
             ecs.register(ops);
             ops.internal::<CreateNetworkInterface, _>(&around);
             ops.internal::<DeleteNetworkInterface, _>(&around);
+            ops.internal::<DescribeNetworkInterfaces, _>(&around);
             ops.internal::<PrepareInterface, _>(&around);
             ops.internal::<ResolveInterface, _>(&around);
             ops.internal::<DescribeTargetGroups, _>(&around);
@@ -174,6 +64,7 @@ impl Bench {
             ops.internal::<DeregisterTargets, _>(&around);
             ops.internal::<DescribeTargetHealth, _>(&around);
             ops.internal::<CreateLogStream, _>(&around);
+            ops.internal::<DescribeLogStreams, _>(&around);
             ops.internal::<PutLogEvents, _>(&around);
         });
         let driver = Driver::new(clock, DriverOptions::default());
@@ -259,6 +150,15 @@ impl Bench {
             if found.len() == count { Ok(found) } else { Err(format!("{all:?}")) }
         })
         .await
+    }
+
+    /// Until the engine did this.
+    async fn engine_did(&self, what: &str) {
+        self.until(what, async |bench: &Self| {
+            let log = bench.engine.log();
+            if log.iter().any(|line| line == what) { Ok(()) } else { Err(format!("{log:?}")) }
+        })
+        .await;
     }
 
     fn runs(&self) -> usize {
