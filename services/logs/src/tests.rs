@@ -1,3 +1,5 @@
+mod troubles;
+
 use std::sync::Arc;
 use std::time::Duration;
 
