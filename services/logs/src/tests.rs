@@ -1,3 +1,4 @@
+mod orphans;
 mod troubles;
 
 use std::sync::Arc;

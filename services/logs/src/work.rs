@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::error::Error;
 use crate::records::{Chunk, Due, Group, Line, Lines, Place, Stream, Trash};
 use crate::scan::number;
-use crate::{Logs, limits};
+use crate::{AREA, Logs, limits};
 
 /// Gathers a stream's rows into segments.
 pub(crate) struct Compact(pub Arc<Logs>);
@@ -135,8 +135,9 @@ impl Logs {
         }
         let Some(mut chunk) = crate::ops::chunk(&lines) else { return Ok(()) };
         // Named by its first event: what a crash leaves here, the next try replaces.
-        let name = Name::new("logs", &format!("{}/{:020}", first.key.part(2), number(&first.key)))?;
+        let name = Name::new(AREA, &format!("{}/{:020}", first.key.part(2), number(&first.key)))?;
         let bytes = serde_json::to_vec(&Lines(lines)).map_err(|e| blobs::Error::Storage(e.to_string()))?;
+        let _naming = self.naming.lock().await;
         self.blobs.put(&name, bytes).await?;
         chunk.place = Place::Segment(name.to_string());
         let batch = rows.iter().fold(Batch::new(), |batch, row| without(batch.expect(row), row));
@@ -158,7 +159,7 @@ impl Logs {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Rows go before what they name, so that readers never miss it.
+    /// Rows go before what they name, so that readers never miss it: what is left between is swept.
     async fn retire_stream(&self, stream: &Key, cutoff: i64) -> Result<(), Error> {
         let mut failed = None;
         for chunk in &self.store.update(|| self.retired(stream, cutoff)).await? {
