@@ -4,3 +4,4 @@ mod docker;
 mod places;
 mod rig;
 mod stories;
+mod troubles;

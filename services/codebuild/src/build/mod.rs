@@ -11,7 +11,7 @@ mod upload;
 pub(crate) mod volume;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use kernel::{Fault, Fut, Ops};
 use store::{Key, Row};
@@ -62,6 +62,7 @@ impl Builds {
             region,
             id,
             wake: wake.clone(),
+            stop: Once::new(),
         };
         driven.wakes.insert(row.key.clone(), wake);
         let key = row.key.clone();
