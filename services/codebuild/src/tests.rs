@@ -4,4 +4,5 @@ mod docker;
 mod places;
 mod rig;
 mod stories;
+mod times;
 mod troubles;
