@@ -92,8 +92,12 @@ impl CodeBuild {
         ops.op::<ListSourceCredentials, _>(self);
     }
 
-    /// Its background work: every build at work, and the rules of those that run.
+    /// Its background work: every build at work, the rules of those that run, and forgetting those that ended long ago.
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
-        vec![Arc::new(build::Builds::new(self.clone(), ops)), Arc::new(build::Applier::new(self.clone()))]
+        vec![
+            Arc::new(build::Builds::new(self.clone(), ops)),
+            Arc::new(build::Applier::new(self.clone())),
+            Arc::new(build::History(self.clone())),
+        ]
     }
 }

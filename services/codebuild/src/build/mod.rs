@@ -2,6 +2,7 @@
 mod drive;
 mod environment;
 mod follow;
+mod history;
 mod logs;
 mod network;
 mod provision;
@@ -22,6 +23,7 @@ use work::{Next, Worker};
 use crate::CodeBuild;
 use crate::records::{BuildId, BuildRow};
 use drive::Drive;
+pub use history::History;
 pub use rules::Applier;
 use volume::Volume;
 
