@@ -158,6 +158,22 @@ pub struct StartPipelineBuild {
     pub outputs: Vec<PipelineArtifact>,
 }
 
+/// A build for a target of EventBridge: `codebuild:StartBuild`, whose token here starts one build however long after
+/// it comes again. A delivery may have to be made again after hours without a server.
+#[derive(Clone, Debug, Default)]
+pub struct StartTargetBuild {
+    /// Project and overrides, as a caller of StartBuild gives them.
+    pub build: crate::codebuild::StartBuild,
+    /// The delivery; an idempotency token in `build` does not count.
+    pub token: String,
+}
+
+impl Operation for StartTargetBuild {
+    const SERVICE: &'static str = "codebuild";
+    const NAME: &'static str = "StartTargetBuild";
+    type Output = crate::codebuild::StartBuildOutput;
+}
+
 /// An artifact in a pipeline's artifact store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PipelineArtifact {

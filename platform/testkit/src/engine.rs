@@ -1,4 +1,6 @@
 //! An engine that runs nothing: containers do what the test says.
+mod script;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{
     Away, Change, Changes, Cidr, Condition, ContainerState, ContainerStatus, Dependency, Engine, Error, Exec,
-    Executed, Health, Image, ImageConfig, ImageSource, Info, LogLine, LogPosition, LogStream, Network,
-    NetworkSpec, Networks, Notifier, Result, Rules, Task, TaskId, TaskSpec, TaskState,
+    Executed, Health, Image, ImageConfig, ImageSource, Info, LogLine, LogPosition, Network, NetworkSpec,
+    Networks, Notifier, Result, Rules, Task, TaskId, TaskSpec, TaskState,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -31,6 +33,8 @@ struct State {
     tasks: BTreeMap<TaskId, Running>,
     refused: BTreeMap<String, Error>,
     stuck: BTreeSet<TaskId>,
+    stalled: BTreeSet<String>,
+    failing: BTreeMap<String, usize>,
     images: BTreeMap<String, Image>,
     execs: Vec<(TaskId, String, Exec)>,
     log: Vec<String>,
@@ -84,95 +88,6 @@ impl FakeEngine {
 
     fn change(&self, id: &TaskId) {
         self.notifier.notify(Change::Task(id.clone()));
-    }
-
-    /// Whether anybody answers. Coming back tells that everything may have changed.
-    pub fn unreachable(&self, unreachable: bool) {
-        self.state().unreachable = unreachable;
-        if !unreachable {
-            self.notifier.notify(Change::All);
-        }
-    }
-
-    /// From now on this image cannot be had, for this reason; none: it can.
-    pub fn refuse_image(&self, reference: &str, reason: Option<Error>) {
-        let mut state = self.state();
-        state.refused.remove(reference);
-        state.refused.extend(reason.map(|reason| (reference.to_owned(), reason)));
-    }
-
-    /// From now on this task cannot be removed.
-    pub fn refuse_removal(&self, id: &TaskId) {
-        self.state().stuck.insert(id.clone());
-    }
-
-    /// Ends a container.
-    ///
-    /// # Panics
-    /// When there is no such container.
-    pub fn exit(&self, id: &TaskId, container: &str, code: i64) {
-        let now = self.clock.now();
-        self.alter(id, container, |status| {
-            status.state = ContainerState::Exited { code, out_of_memory: false, error: None };
-            status.finished_at = Some(now);
-        });
-    }
-
-    /// Says what a container's health check finds.
-    ///
-    /// # Panics
-    /// When there is no such container.
-    pub fn health(&self, id: &TaskId, container: &str, health: Health) {
-        self.alter(id, container, |status| status.health = health);
-    }
-
-    fn alter(&self, id: &TaskId, container: &str, change: impl FnOnce(&mut ContainerStatus)) {
-        let mut state = self.state();
-        let task = &mut state.tasks.get_mut(id).unwrap_or_else(|| panic!("no task {id}")).task;
-        let found = task.containers.iter_mut().find(|c| c.name == container);
-        change(found.unwrap_or_else(|| panic!("no container {container} in {id}")));
-        drop(state);
-        self.change(id);
-    }
-
-    /// The task's namespace dies, as when somebody kills the container that holds it.
-    pub fn kill(&self, id: &TaskId) {
-        if let Some(running) = self.state().tasks.get_mut(id) {
-            running.task.state = TaskState::Stopped { reason: "its network namespace has ended".into() };
-        }
-        self.change(id);
-    }
-
-    /// A container writes a line.
-    ///
-    /// # Panics
-    /// When there is no such task.
-    pub fn write(&self, id: &TaskId, container: &str, line: &str) {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let running = state.tasks.get_mut(id).unwrap_or_else(|| panic!("no task {id}"));
-        let lines = running.lines.entry(container.to_owned()).or_default();
-        let position = LogPosition::after(lines.last().map(|line| line.position), now);
-        let bytes = Bytes::copy_from_slice(line.as_bytes());
-        lines.push(LogLine { position, stream: LogStream::Stdout, bytes });
-        drop(state);
-        self.change(id);
-    }
-
-    /// What a task was started with; its rules as they were last replaced.
-    pub fn spec(&self, id: &TaskId) -> Option<TaskSpec> {
-        self.state().tasks.get(id).map(|running| running.spec.clone())
-    }
-
-    /// What was done, in order: `run ID`, `start ID NAME`, `rules ID`, `stop ID`, `remove ID`; and `break ID`, when
-    /// a start was given up whose task had not been stopped.
-    pub fn log(&self) -> Vec<String> {
-        self.state().log.clone()
-    }
-
-    /// Commands that were run in containers.
-    pub fn execs(&self) -> Vec<(TaskId, String, Exec)> {
-        self.state().execs.clone()
     }
 
     /// Makes the task, or finds it. Errors: it has stopped, or its network is missing.
@@ -362,28 +277,31 @@ impl Engine for FakeEngine {
 
     async fn update_rules(&self, id: &TaskId, rules: &Rules) -> Result<()> {
         let mut state = self.reached()?;
-        let running = state.tasks.get_mut(id).ok_or_else(|| Error::NoTask(id.clone()))?;
+        let running = state.tasks.get(id).ok_or_else(|| Error::NoTask(id.clone()))?;
         if let TaskState::Stopped { reason } = &running.task.state {
             return Err(Error::Stopped { task: id.clone(), reason: reason.clone() });
         }
-        running.spec.rules = rules.clone();
-        state.log.push(format!("rules {id}"));
+        state.does(format!("rules {id}"))?;
+        if let Some(running) = state.tasks.get_mut(id) {
+            running.spec.rules = rules.clone();
+        }
         Ok(())
     }
 
     async fn stop(&self, id: &TaskId, _grace: Option<Duration>) -> Result<()> {
         let now = self.clock.now();
         let mut state = self.reached()?;
-        let Some(running) = state.tasks.get_mut(id) else { return Ok(()) };
-        if matches!(running.task.state, TaskState::Stopped { .. }) {
+        let stopped = |running: &Running| matches!(running.task.state, TaskState::Stopped { .. });
+        if state.tasks.get(id).is_none_or(stopped) {
             return Ok(());
         }
+        state.does(format!("stop {id}"))?;
+        let Some(running) = state.tasks.get_mut(id) else { return Ok(()) };
         running.task.state = TaskState::Stopped { reason: "it was stopped".into() };
         for container in running.task.containers.iter_mut().filter(|c| c.state.is_running()) {
             container.state = ContainerState::Exited { code: 143, out_of_memory: false, error: None };
             container.finished_at = Some(now);
         }
-        state.log.push(format!("stop {id}"));
         drop(state);
         self.change(id);
         Ok(())
@@ -495,6 +413,10 @@ impl Engine for FakeEngine {
     }
 
     async fn pull(&self, source: &ImageSource) -> Result<Image> {
+        let stalled = self.reached()?.stalled.contains(&source.reference);
+        if stalled {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.reached()?;
         if let Some(reason) = state.refused.get(&source.reference) {
             return Err(reason.clone());

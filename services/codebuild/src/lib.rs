@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::codebuild::*;
-use api::internal::{GetActionBuild, StartActionBuild, StartPipelineBuild};
+use api::internal::{GetActionBuild, StartActionBuild, StartPipelineBuild, StartTargetBuild};
 use engine::{Doors, Engine, NetworkSpec, Trust};
 use kernel::images::HostRegistry;
 use kernel::{Clock, Entropy, Ops};
@@ -79,6 +79,7 @@ impl CodeBuild {
         ops.op::<InvalidateProjectCache, _>(self);
         ops.op::<StartBuild, _>(self);
         ops.internal::<StartPipelineBuild, _>(self);
+        ops.internal::<StartTargetBuild, _>(self);
         ops.internal::<StartActionBuild, _>(self);
         ops.internal::<GetActionBuild, _>(self);
         ops.op::<RetryBuild, _>(self);
@@ -91,8 +92,12 @@ impl CodeBuild {
         ops.op::<ListSourceCredentials, _>(self);
     }
 
-    /// Its background work: every build at work, and the rules of those that run.
+    /// Its background work: every build at work, the rules of those that run, and forgetting those that ended long ago.
     pub fn workers(self: &Arc<Self>, ops: &Arc<Ops>) -> Vec<Arc<dyn work::Worker>> {
-        vec![Arc::new(build::Builds::new(self.clone(), ops)), Arc::new(build::Applier::new(self.clone()))]
+        vec![
+            Arc::new(build::Builds::new(self.clone(), ops)),
+            Arc::new(build::Applier::new(self.clone())),
+            Arc::new(build::History(self.clone())),
+        ]
     }
 }

@@ -2,6 +2,12 @@
 
 /// How long a client's idempotency token is valid, as on AWS.
 pub const TOKEN: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// How long builds are kept after their end, as on AWS: a year.
+pub const HISTORY: jiff::SignedDuration = jiff::SignedDuration::from_hours(365 * 24);
+/// How often older ones are looked for at least.
+pub const FORGETTING: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// Builds that are looked at, and removed, at once.
+pub const PASS: usize = 200;
 /// Ids or names in one batch request.
 pub const BATCH: usize = 100;
 /// Ids or names in one page.

@@ -4,3 +4,5 @@ mod docker;
 mod places;
 mod rig;
 mod stories;
+mod times;
+mod troubles;

@@ -17,6 +17,8 @@ pub const UPLOADS: usize = 256;
 pub const UPLOAD_AGE: i64 = 24 * 3600;
 /// A layer that no image holds is kept for so long, in seconds: its push may still be under way.
 pub const LAYER_AGE: i64 = 24 * 3600;
+/// Layers of a deleted repository that are removed in one commit.
+pub const DROPPED: usize = 1000;
 /// Repositories of a registry.
 pub const REPOSITORIES: u64 = 100_000;
 /// Tags of a repository resource.

@@ -309,12 +309,12 @@ impl Ecr {
             .map(|row| row.value.digest))
     }
 
-    /// Everything of a repository, removed with it.
+    /// Everything of a repository, removed with it. Images go with the repository, so that none is ever without its
+    /// layers; layers go after them, and what a kill leaves of those the sweep finds.
     pub async fn delete_repository(&self, cx: &Cx, row: &Row<Repository>) -> Result<()> {
         let key = Self::key(cx, &row.value.name);
-        for layer in self.store.all::<Layer>(&key).await? {
-            self.store.commit(Batch::new().delete::<Layer>(&layer.key)).await?;
-        }
+        // Nobody may put an image beside those that were read here, nor hold a layer in a new repository of the name.
+        let _naming = self.naming.write().await;
         let mut batch = Batch::new().remove(row);
         for image in self.store.all::<Image>(&key).await? {
             batch = batch.delete::<Image>(&image.key);
@@ -323,6 +323,10 @@ impl Ecr {
             batch = batch.delete::<Tag>(&tag.key);
         }
         self.store.commit(batch).await?;
+        for layers in self.store.all::<Layer>(&key).await?.chunks(limits::DROPPED) {
+            let gone = layers.iter().fold(Batch::new(), |gone, layer| gone.delete::<Layer>(&layer.key));
+            self.store.commit(gone).await?;
+        }
         Ok(())
     }
 }

@@ -137,7 +137,7 @@ async fn what_is_wrong_is_refused_and_nothing_is_kept() {
     let refused = registry.ask("PUT", &format!("{at}?digest={wrong}"), "bytes").await;
     assert_eq!(refused.status(), 400);
     assert!(text(refused).await.contains("DIGEST_INVALID"));
-    assert_eq!(registry.world.blobs.names("ecr").await.unwrap(), []);
+    assert!(registry.world.blobs.names("ecr").await.unwrap().is_empty());
     let check = async |method: &str, path: &str, body: &str, status: u16, code: &str| {
         let response = registry.ask(method, path, body.to_owned()).await;
         assert_eq!(response.status(), status, "{method} {path}");
@@ -286,4 +286,27 @@ async fn a_crash_after_any_commit_changes_nothing() {
         json!([list["imageIds"], pulled, registry.world.blobs.names("ecr").await.unwrap().len(), pushes])
     };
     testkit::killed_after_each_commit(2, open, deed, outcome).await;
+}
+
+#[tokio::test]
+async fn a_repository_is_deleted_whole_or_not_at_all() {
+    for stop_after in 1.. {
+        let registry = registry().await;
+        for layer in [&b"one"[..], b"two", b"three"] {
+            registry.push("team/app", "v1", layer).await;
+        }
+        let options = store::Options { stop_after: Some(stop_after) };
+        let registry = over(World::from(registry).restart_with(options).await).await;
+        let delete = json!({"repositoryName": "team/app", "force": true});
+        let killed = registry.world.call("ecr.DeleteRepository", delete).await.is_err();
+        let registry = over(World::from(registry).restart().await).await;
+        assert_eq!(registry.ask("GET", "/v2/team/app/manifests/v1", "").await.status(), 404);
+        registry.world.clock.advance(std::time::Duration::from_secs(25 * 3600));
+        registry.ecr.sweep().await.unwrap();
+        assert!(registry.world.blobs.names("ecr").await.unwrap().is_empty());
+        if !killed {
+            assert!(stop_after > 2, "it commits the repository, then its layers");
+            return;
+        }
+    }
 }

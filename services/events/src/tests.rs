@@ -130,7 +130,7 @@ impl Scene {
         let ops = world.serve(|ops| {
             events.register(ops);
             ops.op::<StartPipelineExecution, _>(&told);
-            ops.op::<api::codebuild::StartBuild, _>(&told);
+            ops.internal::<api::internal::StartTargetBuild, _>(&told);
             ops.op::<CreateLogStream, _>(&told);
             ops.op::<DescribeLogStreams, _>(&told);
             ops.op::<PutLogEvents, _>(&told);

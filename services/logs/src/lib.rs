@@ -11,6 +11,7 @@ mod ops;
 pub mod pattern;
 pub mod records;
 mod scan;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -21,7 +22,12 @@ use api::logs::*;
 use blobs::Blobs;
 use kernel::{Clock, Entropy, Ops};
 use store::Store;
+use sweep::Sweep;
+use tokio::sync::Mutex;
 use work::{Compact, Purge, Retain};
+
+/// Area of the blobs.
+const AREA: &str = "logs";
 
 /// The service.
 pub struct Logs {
@@ -29,12 +35,14 @@ pub struct Logs {
     blobs: Blobs,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// Held between putting a segment and committing the chunk that names it, and by the sweep.
+    naming: Mutex<()>,
 }
 
 impl Logs {
     /// The service over a state.
     pub fn new(store: Store, blobs: Blobs, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
-        Arc::new(Self { store, blobs, clock, entropy })
+        Arc::new(Self { store, blobs, clock, entropy, naming: Mutex::default() })
     }
 
     /// What it serves.
@@ -58,9 +66,14 @@ impl Logs {
         ops.op::<ListTagsLogGroup, _>(self);
     }
 
-    /// Its background work: segments, retention, and what deletions leave.
+    /// Its background work: segments, retention, and what deletions and kills leave.
     pub fn workers(self: &Arc<Self>) -> Vec<Arc<dyn ::work::Worker>> {
-        vec![Arc::new(Compact(self.clone())), Arc::new(Retain(self.clone())), Arc::new(Purge(self.clone()))]
+        vec![
+            Arc::new(Compact(self.clone())),
+            Arc::new(Retain(self.clone())),
+            Arc::new(Purge(self.clone())),
+            Arc::new(Sweep(self.clone())),
+        ]
     }
 
     /// Milliseconds since 1970: what all of the API counts in.

@@ -41,5 +41,7 @@ pub const PATTERN: usize = 1024;
 pub const PATTERN_DEPTH: usize = 16;
 /// Times that a scan begins anew because segments were gathered meanwhile.
 pub const RESCANS: usize = 8;
+/// How often segments that no chunk names are looked for.
+pub const SWEEP: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 /// Rows that one pass of a worker looks at.
 pub const PASS: usize = 200;

@@ -1,3 +1,6 @@
+mod orphans;
+mod troubles;
+
 use std::sync::Arc;
 use std::time::Duration;
 

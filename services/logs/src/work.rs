@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::error::Error;
 use crate::records::{Chunk, Due, Group, Line, Lines, Place, Stream, Trash};
 use crate::scan::number;
-use crate::{Logs, limits};
+use crate::{AREA, Logs, limits};
 
 /// Gathers a stream's rows into segments.
 pub(crate) struct Compact(pub Arc<Logs>);
@@ -31,10 +31,13 @@ impl Worker for Compact {
         Box::pin(async {
             let due = self.0.store.list_by_seq::<Due>(Key::all(), 0, limits::PASS).await;
             let due = due.map_err(Error::from)?;
+            let mut failed = None;
             for row in &due {
-                self.0.compact(row).await?;
+                // One stream's trouble is not the others'.
+                failed = self.0.compact(row).await.err().or(failed);
             }
-            Ok(if due.len() == limits::PASS { Next::Again } else { Next::Idle })
+            let next = if due.len() == limits::PASS { Next::Again } else { Next::Idle };
+            failed.map_or(Ok(next), |error| Err(error.into()))
         })
     }
 }
@@ -53,10 +56,11 @@ impl Worker for Retain {
     fn run(&self) -> Fut<'_, Result<Next, Fault>> {
         Box::pin(async {
             let now = self.0.now();
+            let mut failed = None;
             for group in self.0.store.all::<Group>(Key::all()).await.map_err(Error::from)? {
-                self.0.retire(&group, group.value.cutoff(now)).await?;
+                failed = self.0.retire(&group, group.value.cutoff(now)).await.err().or(failed);
             }
-            Ok(Next::Idle)
+            failed.map_or(Ok(Next::Idle), |error| Err(error.into()))
         })
     }
 }
@@ -72,13 +76,16 @@ impl Worker for Purge {
         Box::pin(async {
             let trash = self.0.store.list_by_seq::<Trash>(Key::all(), 0, limits::PASS).await;
             let trash = trash.map_err(Error::from)?;
+            let mut failed = None;
             for row in &trash {
-                match row.value {
-                    Trash::Group => self.0.purge_group(row).await?,
-                    Trash::Stream => self.0.purge_stream(row).await?,
-                }
+                let purged = match row.value {
+                    Trash::Group => self.0.purge_group(row).await,
+                    Trash::Stream => self.0.purge_stream(row).await,
+                };
+                failed = purged.err().or(failed);
             }
-            Ok(if trash.is_empty() { Next::Idle } else { Next::Again })
+            let next = if trash.is_empty() { Next::Idle } else { Next::Again };
+            failed.map_or(Ok(next), |error| Err(error.into()))
         })
     }
 }
@@ -128,8 +135,9 @@ impl Logs {
         }
         let Some(mut chunk) = crate::ops::chunk(&lines) else { return Ok(()) };
         // Named by its first event: what a crash leaves here, the next try replaces.
-        let name = Name::new("logs", &format!("{}/{:020}", first.key.part(2), number(&first.key)))?;
+        let name = Name::new(AREA, &format!("{}/{:020}", first.key.part(2), number(&first.key)))?;
         let bytes = serde_json::to_vec(&Lines(lines)).map_err(|e| blobs::Error::Storage(e.to_string()))?;
+        let _naming = self.naming.lock().await;
         self.blobs.put(&name, bytes).await?;
         chunk.place = Place::Segment(name.to_string());
         let batch = rows.iter().fold(Batch::new(), |batch, row| without(batch.expect(row), row));
@@ -142,15 +150,22 @@ impl Logs {
 
     /// Lets chunks go whose events are all older than the cutoff.
     async fn retire(&self, group: &Row<Group>, cutoff: i64) -> Result<(), Error> {
+        let mut failed = None;
         for stream in self.store.all::<Stream>(scope_of(&group.key).text(&group.value.id)).await? {
             if stream.value.first.is_some_and(|first| first < cutoff) {
-                let old = self.store.update(|| self.retired(&stream.key, cutoff)).await?;
-                for chunk in &old {
-                    self.drop_segment(chunk).await?;
-                }
+                failed = self.retire_stream(&stream.key, cutoff).await.err().or(failed);
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Rows go before what they name, so that readers never miss it: what is left between is swept.
+    async fn retire_stream(&self, stream: &Key, cutoff: i64) -> Result<(), Error> {
+        let mut failed = None;
+        for chunk in &self.store.update(|| self.retired(stream, cutoff)).await? {
+            failed = self.drop_segment(chunk).await.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// The batch that removes a stream's old chunks, and these.

@@ -1,5 +1,5 @@
 //! One build, brought forward step by step: what its row says is to be done next is done, and committed.
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use api::roles::assumed;
@@ -24,6 +24,25 @@ pub struct Drive {
     pub volume: Volume,
     /// Somebody wants something of the build: look at the row.
     pub wake: Arc<Notify>,
+    /// Done once the engine is being asked to stop the build.
+    pub stop: Once,
+}
+
+/// Growing delays before what failed is tried again.
+pub struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Duration::from_millis(100))
+    }
+}
+
+impl Backoff {
+    /// Until it is tried again.
+    pub async fn rest(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(30));
+    }
 }
 
 /// Why a step was not done. All are tried again; none says anything about the build.
@@ -89,16 +108,15 @@ impl End {
 impl Drive {
     /// Until nothing remains to be done, or the state is closed.
     pub async fn run(self) {
-        let mut delay = Duration::from_millis(100);
+        let mut backoff = Backoff::default();
         loop {
             match self.step().await {
-                Ok(true) => delay = Duration::from_millis(100),
+                Ok(true) => backoff = Backoff::default(),
                 Ok(false) | Err(Failure::Closed) => return,
                 Err(Failure::Conflict) => {}
                 Err(Failure::Fault(fault)) => {
                     tracing::warn!(build = %self.id, ?fault, "a build's step failed and is tried again");
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(Duration::from_secs(30));
+                    backoff.rest().await;
                 }
             }
         }

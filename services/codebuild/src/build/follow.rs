@@ -5,7 +5,7 @@ use engine::{Change, Changes, ContainerState, TaskId, TaskState};
 use kernel::{Cx, Timestamp};
 use store::Row;
 
-use super::drive::{Drive, End, Failure};
+use super::drive::{Backoff, Drive, End, Failure};
 use super::logs;
 use super::provision::CONTAINER;
 use super::volume::Watch;
@@ -21,7 +21,6 @@ struct Following {
     cx: Cx,
     /// Lines at the journal's front that the log stream holds already.
     held: u64,
-    stopping: bool,
 }
 
 impl Drive {
@@ -39,7 +38,7 @@ impl Drive {
                 while self.take_in(&mut row, &mut following).await? {}
                 return if row.value.run.ended.is_some() { Ok(()) } else { Box::pin(self.lost(row)).await };
             }
-            self.hurry(&row.value, &mut following).await?;
+            self.hurry(&row.value, &following.task);
             self.rest(&row.value, &mut following).await?;
             row = match self.load().await? {
                 Some(row) => row,
@@ -60,7 +59,7 @@ impl Drive {
             }
             None => 0,
         };
-        Ok(Following { watch, changes, task, cx, held, stopping: false })
+        Ok(Following { watch, changes, task, cx, held })
     }
 
     /// One piece of the journal; answers whether there was one.
@@ -158,21 +157,22 @@ impl Drive {
         }
     }
 
-    /// Asks the agent to stop, once, when somebody asked for it or it is over its time.
-    async fn hurry(&self, row: &BuildRow, following: &mut Following) -> Result<(), Failure> {
-        let over = self.left(row).is_zero();
-        if following.stopping || !(row.run.stop || over) {
-            return Ok(());
+    /// Has the agent stopped when somebody asked for it or it is over its time. Whoever asked was told that it would: the
+    /// engine is asked until it has, which it also has of a task that is gone. The journal is read meanwhile.
+    fn hurry(&self, row: &BuildRow, task: &TaskId) {
+        if !row.run.stop && !self.left(row).is_zero() {
+            return;
         }
-        following.stopping = true;
-        let (engine, task) = (self.service.engine.clone(), following.task.clone());
-        tokio::spawn(async move {
-            let grace = Some(Duration::from_secs(limits::STOP_GRACE));
-            if let Err(error) = engine.stop(&task, grace).await {
-                tracing::warn!(%task, %error, "a build could not be stopped");
-            }
+        self.stop.call_once(|| {
+            let (engine, task) = (self.service.engine.clone(), task.clone());
+            tokio::spawn(async move {
+                let (grace, mut backoff) = (Duration::from_secs(limits::STOP_GRACE), Backoff::default());
+                while let Err(error) = engine.stop(&task, Some(grace)).await {
+                    tracing::warn!(%task, %error, "a build could not be stopped, which is tried again");
+                    backoff.rest().await;
+                }
+            });
         });
-        Ok(())
     }
 
     /// How long the control plane leaves the agent to end by itself.
@@ -187,7 +187,7 @@ impl Drive {
 
     /// Until the journal grows, the task changes, somebody wants something, or the time is over.
     async fn rest(&self, row: &BuildRow, following: &mut Following) -> Result<(), Failure> {
-        let left = if following.stopping { Duration::from_secs(60) } else { self.left(row) };
+        let left = if self.stop.is_completed() { Duration::from_secs(60) } else { self.left(row) };
         tokio::select! {
             changed = following.watch.changed() => changed.map_err(Failure::io)?,
             () = touched(&mut following.changes, &following.task) => {}

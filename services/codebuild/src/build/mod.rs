@@ -2,6 +2,7 @@
 mod drive;
 mod environment;
 mod follow;
+mod history;
 mod logs;
 mod network;
 mod provision;
@@ -11,7 +12,7 @@ mod upload;
 pub(crate) mod volume;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use kernel::{Fault, Fut, Ops};
 use store::{Key, Row};
@@ -22,6 +23,7 @@ use work::{Next, Worker};
 use crate::CodeBuild;
 use crate::records::{BuildId, BuildRow};
 use drive::Drive;
+pub use history::History;
 pub use rules::Applier;
 use volume::Volume;
 
@@ -62,6 +64,7 @@ impl Builds {
             region,
             id,
             wake: wake.clone(),
+            stop: Once::new(),
         };
         driven.wakes.insert(row.key.clone(), wake);
         let key = row.key.clone();

@@ -35,8 +35,11 @@ impl Drive {
         }
         phases::close(&mut row.value.build, "QUEUED", "SUCCEEDED", Vec::new(), started);
         phases::open(&mut row.value.build, "PROVISIONING", started);
+        let left = Duration::try_from(row.value.run.deadline.duration_since(started)).unwrap_or_default();
         let outcome = tokio::select! {
             outcome = self.provisioned(&mut row) => outcome?,
+            // Whoever provides the image may be silent for ever.
+            () = tokio::time::sleep(left) => Err(Refused::timed_out()),
             // Look at the row again: a pull may take longer than anybody who asks for a stop would wait.
             () = self.wake.notified() => return Err(Failure::Conflict),
         };
@@ -209,6 +212,11 @@ struct Refused {
 impl Refused {
     fn failed(phase: &'static str, context: Context) -> Self {
         Self { phase, status: "FAILED", context }
+    }
+
+    fn timed_out() -> Self {
+        let context = Context::new("BUILD_TIMED_OUT", "Build has timed out. ");
+        Self { phase: "PROVISIONING", status: "TIMED_OUT", context }
     }
 }
 

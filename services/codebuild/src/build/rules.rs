@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use engine::{Allow, Rules, TaskId};
 use kernel::{Fault, Fut};
-use store::Key;
+use store::{Key, Row};
 use tokio::sync::{Mutex, Notify};
 use work::{Next, Worker};
 
@@ -26,6 +26,14 @@ impl Applier {
     /// The worker of a service.
     pub fn new(service: Arc<CodeBuild>) -> Self {
         Self { service, applied: Mutex::default() }
+    }
+
+    async fn apply(&self, row: &Row<BuildRow>, rules: &Rules) -> Result<(), Fault> {
+        let id: TaskId = names::task(&BuildId::of(&row.key)).parse().map_err(Fault::internal)?;
+        match self.service.engine.update_rules(&id, rules).await {
+            Ok(()) | Err(engine::Error::NoTask(_) | engine::Error::Stopped { .. }) => Ok(()),
+            Err(error) => Err(Fault::internal(error)),
+        }
     }
 }
 
@@ -55,12 +63,13 @@ impl Worker for Applier {
                 return Ok(Next::Idle);
             }
             // A build in a VPC keeps the rules that it started with: its groups', which these are not.
+            let mut failed = None;
             for row in active.iter().filter(|row| vpc::wanted(&row.value.project).is_none()) {
-                let id: TaskId = names::task(&BuildId::of(&row.key)).parse().map_err(Fault::internal)?;
-                match service.engine.update_rules(&id, &rules).await {
-                    Ok(()) | Err(engine::Error::NoTask(_) | engine::Error::Stopped { .. }) => {}
-                    Err(error) => return Err(Fault::internal(error)),
-                }
+                // One build's trouble is not the others'.
+                failed = self.apply(row, &rules).await.err().or(failed);
+            }
+            if let Some(fault) = failed {
+                return Err(fault);
             }
             *applied = Some(rules);
             Ok(Next::Idle)

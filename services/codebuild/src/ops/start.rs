@@ -1,6 +1,6 @@
 //! Builds begin: asked for, for a pipeline, again.
 use api::codebuild::*;
-use api::internal::StartPipelineBuild;
+use api::internal::{StartPipelineBuild, StartTargetBuild};
 use kernel::{Access, Cx, Fault, Handle, PrincipalKind, Timestamp, ids, json};
 use store::{Batch, Key, Remembered, Row};
 
@@ -15,8 +15,23 @@ impl Handle<StartBuild> for CodeBuild {
         Ok(to_start(cx, input))
     }
 
-    async fn handle(&self, cx: &Cx, input: StartBuild) -> Result<StartBuildOutput, Fault> {
-        let build = self.start(cx, input, initiator(cx), None).await?;
+    async fn handle(&self, cx: &Cx, mut input: StartBuild) -> Result<StartBuildOutput, Fault> {
+        let token = input.idempotency_token.take();
+        let token = token.map(|token| Token::brief(scope(cx).text("StartBuild").text(token)));
+        let build = self.start(cx, input, initiator(cx), None, token).await?;
+        Ok(StartBuildOutput { build: Some(build) })
+    }
+}
+
+impl Handle<StartTargetBuild> for CodeBuild {
+    async fn access(&self, cx: &Cx, input: &StartTargetBuild) -> Result<Vec<Access>, Fault> {
+        Ok(to_start(cx, &input.build))
+    }
+
+    async fn handle(&self, cx: &Cx, input: StartTargetBuild) -> Result<StartBuildOutput, Fault> {
+        let token = Token::lasting(scope(cx).text("StartTargetBuild").text(&input.token));
+        let asked = StartBuild { idempotency_token: None, ..input.build };
+        let build = self.start(cx, asked, initiator(cx), None, Some(token)).await?;
         Ok(StartBuildOutput { build: Some(build) })
     }
 }
@@ -26,14 +41,16 @@ impl Handle<StartPipelineBuild> for CodeBuild {
         Ok(to_start(cx, &input.build))
     }
 
-    async fn handle(&self, cx: &Cx, input: StartPipelineBuild) -> Result<StartBuildOutput, Fault> {
+    async fn handle(&self, cx: &Cx, mut input: StartPipelineBuild) -> Result<StartBuildOutput, Fault> {
+        let token = input.build.idempotency_token.take();
+        let token = token.map(|token| Token::lasting(scope(cx).text("StartPipelineBuild").text(token)));
         let pipeline = Pipeline {
             inputs: input.inputs.into_iter().map(Artifact::from).collect(),
             revision: input.revision,
             outputs: input.outputs.into_iter().map(Artifact::from).collect(),
         };
         let initiator = format!("codepipeline/{}", input.pipeline);
-        let build = self.start(cx, input.build, initiator, Some(pipeline)).await?;
+        let build = self.start(cx, input.build, initiator, Some(pipeline), token).await?;
         Ok(StartBuildOutput { build: Some(build) })
     }
 }
@@ -114,7 +131,7 @@ impl Token {
         Self { key, lasting: false }
     }
 
-    /// A pipeline's, which may ask again after it was down for long.
+    /// A service's of our own, which may ask again after it was down for long.
     pub fn lasting(key: Key) -> Self {
         Self { key, lasting: true }
     }
@@ -124,15 +141,12 @@ impl CodeBuild {
     async fn start(
         &self,
         cx: &Cx,
-        mut input: StartBuild,
+        input: StartBuild,
         initiator: String,
         pipeline: Option<Pipeline>,
+        token: Option<Token>,
     ) -> Result<Build, Error> {
         refuse_unserved(&input)?;
-        let token = input.idempotency_token.take().map(|token| match pipeline {
-            None => Token::brief(scope(cx).text("StartBuild").text(token)),
-            Some(_) => Token::lasting(scope(cx).text("StartPipelineBuild").text(token)),
-        });
         let fingerprint = json::to_value(&input).to_string();
         self.store
             .update(|| async {

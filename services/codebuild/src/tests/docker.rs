@@ -50,7 +50,8 @@ impl Bench {
 
     fn rig(&self, world: World, shelf: Arc<Shelf>) -> Rig {
         let fake = FakeEngine::new(Arc::new(SystemClock));
-        Rig::on(world, Arc::new(self.docker.clone()), fake, shelf, self.config.clone())
+        let clock = Arc::new(SystemClock);
+        Rig::on(clock, world, Arc::new(self.docker.clone()), fake, shelf, self.config.clone())
     }
 
     async fn clean(&self) {

@@ -12,14 +12,14 @@ use engine::{Change, Engine, NetworkSpec, TaskId, TaskState};
 use http_body_util::BodyExt;
 use kernel::clock::SystemClock;
 use kernel::images::HostRegistry;
-use kernel::{Access, Cx, Fault, Handle, Ops};
+use kernel::{Access, Clock, Cx, Fault, Handle, Ops};
 use serde_json::{Value, json};
-use testkit::{FakeEngine, World};
+use testkit::{ACCOUNT, FakeEngine, REGION, World};
 use work::Driver;
 
 use crate::agent::plan::Plan;
 use crate::build::volume::{IN, OUT, PLAN};
-use crate::records::BuildRow;
+use crate::records::{BuildId, BuildRow, Stage};
 use crate::{CodeBuild, Config, agent};
 
 pub const ROLE: &str = "arn:aws:iam::000000000000:role/build";
@@ -132,6 +132,11 @@ impl Rig {
 
     /// The services made anew over what is there.
     pub fn over(world: World, engine: Arc<FakeEngine>, shelf: Arc<Shelf>) -> Self {
+        Self::at(Arc::new(SystemClock), world, engine, shelf)
+    }
+
+    /// The same by another clock.
+    pub fn at(clock: Arc<dyn Clock>, world: World, engine: Arc<FakeEngine>, shelf: Arc<Shelf>) -> Self {
         let config = Config {
             agent: "/usr/bin/longshore".into(),
             network: NetworkSpec { name: "default".into(), wanted: "10.77.0.0/16".parse().unwrap() },
@@ -141,18 +146,19 @@ impl Rig {
             doors: engine::Doors::none(),
             linger: Duration::ZERO,
         };
-        Self::on(world, engine.clone(), engine, shelf, config)
+        Self::on(clock, world, engine.clone(), engine, shelf, config)
     }
 
     /// The same on any engine; `fake` is only looked at by tests that use it.
     pub fn on(
+        clock: Arc<dyn Clock>,
         mut world: World,
         engine: Arc<dyn Engine>,
         fake: Arc<FakeEngine>,
         shelf: Arc<Shelf>,
         config: Config,
     ) -> Self {
-        let (clock, entropy) = (Arc::new(SystemClock), world.entropy.clone());
+        let entropy = world.entropy.clone();
         let logs = logs::Logs::new(world.store.clone(), world.blobs.clone(), clock.clone(), entropy.clone());
         let ec2 = ec2::Ec2::new(world.store.clone(), engine.clone(), clock.clone(), entropy.clone());
         let service = CodeBuild::new(world.store.clone(), engine, clock.clone(), entropy, config);
@@ -218,6 +224,27 @@ impl Rig {
         tokio::time::timeout(Duration::from_secs(30), look).await.expect("the build goes on")
     }
 
+    /// Until something is so, which a change of builds tells.
+    pub async fn eventually(&self, so: impl AsyncFn() -> bool) {
+        let wake = self.world.store.watch(&[<BuildRow as store::Record>::TABLE]);
+        let look = async {
+            while !so().await {
+                let _ = tokio::time::timeout(Duration::from_millis(20), wake.notified()).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), look).await.expect("it comes about");
+    }
+
+    /// Until a build, of a pipeline's action too, is so far.
+    pub async fn reached(&self, id: &str, stage: Stage) {
+        let key = BuildId::parse(id).unwrap().key(store::Key::new(ACCOUNT, REGION));
+        let so = async || {
+            let row = self.world.store.get::<BuildRow>(&key).await.unwrap();
+            row.is_some_and(|row| row.value.run.stage == stage)
+        };
+        self.eventually(so).await;
+    }
+
     pub async fn complete(&self, id: &str) -> Result<Value, Fault> {
         self.until(id, |build| build["buildComplete"] == true).await
     }
@@ -252,6 +279,11 @@ impl Rig {
         drop(driver);
         Self::over(world.restart_with(store::Options { stop_after }).await, engine, shelf)
     }
+}
+
+/// The engine's task of a build.
+pub fn task(id: &str) -> String {
+    crate::names::task(&BuildId::parse(id).unwrap())
 }
 
 /// Phases with their statuses.

@@ -1,5 +1,6 @@
 //! A project of CodeBuild is built, under the target's role. The target's input may be what StartBuild takes.
 use api::codebuild::StartBuild;
+use api::internal::StartTargetBuild;
 use kernel::{Cx, Fault};
 use serde_json::Value;
 
@@ -16,6 +17,6 @@ pub(super) async fn start(
     let input: Option<Value> =
         input.and_then(|text| serde_json::from_str(text).ok()).filter(Value::is_object);
     let given: StartBuild = input.as_ref().map(kernel::json::from_value).transpose()?.unwrap_or_default();
-    let start = StartBuild { project_name: project, idempotency_token: Some(token), ..given };
-    cx.call(start).await.map(drop)
+    let build = StartBuild { project_name: project, ..given };
+    cx.call(StartTargetBuild { build, token }).await.map(drop)
 }

@@ -1,26 +1,24 @@
 //! CodeBuild projects as targets.
-use api::codebuild::{StartBuild, StartBuildOutput};
+use api::codebuild::StartBuildOutput;
+use api::internal::StartTargetBuild;
 
 use super::*;
 
 const PROJECT: &str = "arn:aws:codebuild:us-east-1:000000000000:project/web";
 
-impl Handle<StartBuild> for Told {
-    async fn access(&self, _: &Cx, input: &StartBuild) -> Result<Vec<Access>, Fault> {
-        let project = format!("arn:aws:codebuild:us-east-1:000000000000:project/{}", input.project_name);
+impl Handle<StartTargetBuild> for Told {
+    async fn access(&self, _: &Cx, input: &StartTargetBuild) -> Result<Vec<Access>, Fault> {
+        let project =
+            format!("arn:aws:codebuild:us-east-1:000000000000:project/{}", input.build.project_name);
         Ok(vec![Access::new("codebuild:StartBuild", project)])
     }
 
-    async fn handle(&self, cx: &Cx, input: StartBuild) -> Result<StartBuildOutput, Fault> {
+    async fn handle(&self, cx: &Cx, input: StartTargetBuild) -> Result<StartBuildOutput, Fault> {
         let PrincipalKind::Role { arn, .. } = &cx.caller.kind else {
             panic!("a build is started under its role");
         };
-        let version = input.source_version.unwrap_or_default();
-        self.tell(format!(
-            "build {} {version} as {arn} {}",
-            input.project_name,
-            input.idempotency_token.unwrap()
-        ))?;
+        let version = input.build.source_version.unwrap_or_default();
+        self.tell(format!("build {} {version} as {arn} {}", input.build.project_name, input.token))?;
         Ok(StartBuildOutput::default())
     }
 }
