@@ -3,22 +3,28 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 /// The folder is this process's until this is dropped, or the process ends.
 pub(crate) struct Hold(File);
 
 impl Hold {
     /// Makes the folder (mode 0700) and locks it. Errors: [`Error::Held`] if another has it, [`Error::Folder`].
-    pub(crate) fn take(dir: &Path) -> Result<Self> {
+    ///
+    /// A process that was killed while it started a child leaves the lock with that child until it has become the
+    /// program that it is to be. Nothing tells when that is, so it is asked again for a moment.
+    pub(crate) async fn take(dir: &Path) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| unusable(dir, &e))?;
         let path = dir.join("lock");
         let file = open_private(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
-            Err(TryLockError::Error(e)) => Err(unusable(&path, &e)),
+        for _ in 0..limits::HOLD_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(limits::HOLD_PAUSE).await,
+                Err(TryLockError::Error(e)) => return Err(unusable(&path, &e)),
+            }
         }
+        Err(Error::Held(dir.to_owned()))
     }
 }
 
@@ -46,15 +52,20 @@ pub(crate) fn unusable(path: &Path, error: &std::io::Error) -> Error {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_child_that_is_being_started_does_not_keep_the_folder() {
+    #[tokio::test]
+    async fn a_child_that_is_being_started_does_not_keep_the_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let hold = Hold::take(dir.path()).unwrap();
-        assert!(matches!(Hold::take(dir.path()), Err(Error::Held(_))));
+        let hold = Hold::take(dir.path()).await.unwrap();
+        assert!(matches!(Hold::take(dir.path()).await, Err(Error::Held(_))));
         // What a child has between fork and exec.
         let copy = hold.0.try_clone().unwrap();
         drop(hold);
-        Hold::take(dir.path()).unwrap();
+        let hold = Hold::take(dir.path()).await.unwrap();
         drop(copy);
+        // Of a process that was killed, the copy alone is left.
+        let copy = hold.0.try_clone().unwrap();
+        std::mem::forget(hold);
+        let (taken, ()) = tokio::join!(Hold::take(dir.path()), async { copy.unlock().unwrap() });
+        taken.unwrap();
     }
 }

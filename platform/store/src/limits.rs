@@ -47,3 +47,7 @@ pub const TOKEN: usize = 8192;
 pub const REMEMBERED: Duration = Duration::from_secs(48 * 3600);
 /// How often older ones are looked for.
 pub const FORGETTING: Duration = Duration::from_secs(3600);
+/// How often a data folder's lock is asked for before it counts as another's, a second in all.
+pub const HOLD_TRIES: usize = 50;
+/// Between two of them.
+pub const HOLD_PAUSE: Duration = Duration::from_millis(20);

@@ -57,7 +57,7 @@ impl Store {
     /// Opens with options.
     pub async fn open_with(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let dir = dir.as_ref().to_owned();
-        let hold = Hold::take(&dir)?;
+        let hold = Hold::take(&dir).await?;
         let file = dir.join("state.db");
         open_private(&file)?;
         let failed = |reason: String| Error::Folder { path: file.clone(), reason };
