@@ -91,7 +91,7 @@ fn bindings(publish: &[engine::Publish]) -> HashMap<String, Option<Vec<PortBindi
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for one in publish {
         bindings.entry(port(one)).or_default().get_or_insert_default().push(PortBinding {
-            host_ip: Some(one.host_address.map_or("0.0.0.0".into(), |address| address.to_string())),
+            host_ip: Some(one.host_address.to_string()),
             host_port: Some(one.host_port.map_or(String::new(), |port| port.to_string())),
         });
     }

@@ -98,8 +98,8 @@ pub struct Publish {
     pub port: u16,
     /// UDP rather than TCP.
     pub udp: bool,
-    /// On the host; none: every address.
-    pub host_address: Option<IpAddr>,
+    /// On the host; unspecified: every address.
+    pub host_address: IpAddr,
     /// On the host; none: a free one.
     pub host_port: Option<u16>,
 }

@@ -224,7 +224,7 @@ impl FakeEngine {
 fn published(spec: &TaskSpec) -> Vec<(u16, String, std::net::SocketAddr)> {
     let ports = spec.network.iter().flat_map(|network| &network.publish);
     let published = ports.map(|publish| {
-        let address = publish.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let address = publish.host_address;
         let protocol = if publish.udp { "udp" } else { "tcp" };
         let port = publish.host_port.unwrap_or(32768 + publish.port % 1000);
         (publish.port, protocol.to_owned(), (address, port).into())

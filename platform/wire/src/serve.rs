@@ -94,12 +94,11 @@ impl Api {
         let sent = collect(body).await.map_err(|fault| (speech, fault))?;
         // A form names its service in the body, and so the words of a refusal. All else is unpacked and decoded once it
         // is known who sent it: little that is sent may be much that is held.
-        let speech = match asked {
-            Route::Form => speaker(&head, &unpacked(&head, &sent).map_err(|fault| (speech, fault))?),
-            _ => speech,
-        };
+        let unpacked = || unpacked(&head, &sent).map_err(|fault| (speech, fault));
+        let form = if matches!(asked, Route::Form) { Some(unpacked()?) } else { None };
+        let speech = form.as_ref().map_or(speech, |form| speaker(&head, form));
         let signed = self.auth.whole(&head, &sent, speech).await.map_err(|fault| (speech, fault))?;
-        let body = unpacked(&head, &sent).map_err(|fault| (speech, fault))?;
+        let body = form.map_or_else(unpacked, Ok)?;
         let asked = self.decode(asked, &head, &body).map_err(|fault| (speech, fault))?;
         let speech = asked.speech();
         let cx = self.enter(&door, &head, signed);

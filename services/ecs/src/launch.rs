@@ -101,7 +101,7 @@ fn publish(c: &ContainerDefinition, at: Ipv4Addr) -> Vec<Publish> {
             Some(Publish {
                 port: port(mapping.container_port)?,
                 udp: mapping.protocol.as_deref() == Some("udp"),
-                host_address: Some(at.into()),
+                host_address: at.into(),
                 host_port: port(mapping.host_port).filter(|port| *port != 0),
             })
         })
