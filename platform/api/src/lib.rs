@@ -8,6 +8,7 @@
 mod generated;
 pub mod internal;
 mod prelude;
+pub mod registry;
 pub mod roles;
 pub mod s3;
 

@@ -5,8 +5,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use api::ecr::GetAuthorizationToken;
-use base64::Engine as _;
 use engine::{Auth, Container, ImageSource, Mount, PullPolicy, TaskSpec};
 use kernel::{Cx, Grant};
 use store::Row;
@@ -185,14 +183,9 @@ impl Drive {
             return Ok(ImageSource::new(name));
         };
         let denied = |reason: String| engine::Error::PullDenied { reference: name.to_owned(), reason };
-        let token =
-            cx.call(GetAuthorizationToken::default()).await.map_err(|fault| denied(fault.to_string()))?;
-        let token =
-            token.authorization_data.and_then(|d| d.into_iter().next()).and_then(|d| d.authorization_token);
-        let bytes =
-            base64::engine::general_purpose::STANDARD.decode(token.unwrap_or_default()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let auth = text.split_once(':').map(|(u, p)| Auth { username: u.to_owned(), password: p.to_owned() });
+        let credentials = api::registry::credentials(cx).await;
+        let (username, password) = credentials.map_err(|fault| denied(fault.to_string()))?;
+        let auth = Some(Auth { username, password });
         Ok(ImageSource { auth, ..ImageSource::new(ours) })
     }
 }
